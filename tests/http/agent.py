@@ -2,10 +2,29 @@
 
 import asyncio
 
-from treadle import Message, ToolCall
+from treadle import Message, RunStatus, ToolCall, patches
 from treadle.worker import Delivery, Interrupt, Reject, Turn
 
 PIECES = ["Hel", "lo ", "there"]
+FIRST_OPS: list[patches.Op] = [
+    patches.Set(("plan", "steps"), ["look", "leap"]),
+    patches.Set(("plan", "a/b~c"), 1),
+]
+MORE_OPS: list[patches.Op] = [
+    patches.Append(("plan", "steps"), "land"),
+    patches.Insert(("plan", "steps"), 0, "wait"),
+    patches.Remove(("plan", "steps"), "look"),
+    patches.Increment(("plan", "a/b~c"), 41),
+    patches.MergeObject(("who",), {"name": "Ann"}),
+    patches.Delete(("who", "nobody")),
+    patches.Set(("where", "to"), None),
+]
+RECOUNTED = {
+    "plan": {"steps": ["wait", "leap", "land"], "a/b~c": 42},
+    "who": {"name": "Ann"},
+    "where": {"to": None},
+}
+"""The state after both."""
 
 
 async def handle(delivery: Delivery) -> None:
@@ -48,10 +67,22 @@ async def handle(delivery: Delivery) -> None:
                     state={"count": state["count"] + 1, "client": turn.request.state},
                 )
                 step.threads.append(turn.request.thread_id, done)
+        case "recount":
+            await recount(delivery, turn)
         case "slow":
             await stream(delivery, turn, pause=0.3)
         case _:
             await stream(delivery, turn)
+
+
+async def recount(delivery: Delivery, turn: Turn) -> None:
+    """Change the state by patches, in two commits."""
+    steps: list[tuple[list[patches.Op], RunStatus]] = [(FIRST_OPS, "running"), (MORE_OPS, "done")]
+    for ops, status in steps:
+        async with delivery.batch(settle=status == "done") as step:
+            changes = turn.changes(status=status, patches=[patches.track(*ops)])
+            step.threads.append(turn.request.thread_id, changes)
+        await asyncio.sleep(0.3)  # a client gets each as it is committed
 
 
 async def stream(delivery: Delivery, turn: Turn, pause: float = 0.06) -> None:

@@ -119,6 +119,13 @@ class TestARun:
             events = await events_of(app_of(store), asked("count", state={"mine": 1}))
         assert data(events, "state_snapshot") == [{"snapshot": {"count": 1, "client": {"mine": 1}}}]
 
+    async def test_what_changes_of_the_state_is_a_delta(self, store: Store) -> None:
+        async with working(store):
+            events = await events_of(app_of(store), asked("recount"))
+        assert len(data(events, "state_snapshot")) == 1
+        [changed] = data(events, "state_delta")
+        assert changed["delta"][0] == {"op": "add", "path": "/plan/steps/-", "value": "land"}
+
     async def test_a_run_that_fails_says_why(self, store: Store) -> None:
         async with working(store):
             events = await events_of(app_of(store), asked("fail"))

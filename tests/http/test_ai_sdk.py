@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import treadle.http
+from tests.http.agent import RECOUNTED
 from tests.http.streams_in_process import streaming
 from tests.http.test_ag_ui import app_of, refused, working
 from treadle import Message, Store, Thread, ToolCall
@@ -46,6 +47,13 @@ async def test_a_run_is_a_message_of_steps(store: Store) -> None:
     assert {"type": "tool-output-available", "toolCallId": "call-1", "output": {"sky": "blue"}} in (
         chunks
     )
+
+
+async def test_a_state_that_changes_comes_as_a_whole(store: Store) -> None:
+    async with working(store):
+        chunks = await chunks_of(app_of(store), asked(says("recount")))
+    states = [each["data"] for each in chunks if each["type"] == "data-state"]
+    assert (len(states), states[-1]) == (2, RECOUNTED)
 
 
 async def test_a_run_is_not_repeated_but_shown_again(store: Store) -> None:

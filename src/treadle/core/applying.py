@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from treadle.core.codec import Json
+from treadle.core.json_patch import Edits
 from treadle.core.limits import PATCH_WORK, PATH
 from treadle.core.patches import (
     Append,
@@ -76,7 +77,11 @@ def apply_patches(document: Json, patches: Iterable[Patch]) -> Json:
 
 
 def apply_in_slices(
-    document: Json, patches: Iterable[Patch], *, owned: bool = False
+    document: Json,
+    patches: Iterable[Patch],
+    *,
+    owned: bool = False,
+    edits: Edits | None = None,
 ) -> Generator[None, None, Json]:
     """Do what `apply_patches` does, and yield after each slice of the work.
 
@@ -84,15 +89,23 @@ def apply_in_slices(
         document: the document.
         patches: the patches.
         owned: the caller gives the document away, so it is changed and not copied.
+        edits: gets what the operations are in JSON Patch.
     """
     work = _Work()
     root: list[Json] = [document if owned else _copied(document, ())]
     for patch in patches:
         for op in patch.ops:
+            if edits is not None:
+                edits.before(root[0], op)
             if isinstance(op, Remove):
-                yield from _remove(root, op, work)
+                position = yield from _remove(root, op, work)
+                if edits is not None and position is not None:
+                    edits.removed(op.path, position)
             else:
                 _apply(root, op, work)
+            if edits is not None and isinstance(op, Increment | Decrement):
+                container, key = _existing(root, op.path)
+                edits.replaced(op.path, container[key])
             work.since_slice += _OP + len(op.path)
             if work.since_slice >= SLICE:
                 work.since_slice = 0
@@ -225,7 +238,8 @@ def _insert(root: list[Json], op: Insert, work: _Work) -> None:
     items.insert(op.index, _copied(op.value, op.path))
 
 
-def _remove(root: list[Json], op: Remove, work: _Work) -> Generator[None, None, None]:
+def _remove(root: list[Json], op: Remove, work: _Work) -> Generator[None, None, int | None]:
+    """Remove the first item that equals the value, and return its position, if there is one."""
     items = _array(root, op.path)
     cost = _cost_at_once(op.value)
     if cost is None:
@@ -235,6 +249,7 @@ def _remove(root: list[Json], op: Remove, work: _Work) -> Generator[None, None, 
     if position is not None:
         work.move(len(items) - position, op.path)
         del items[position]
+    return position
 
 
 def _cost_at_once(value: Json) -> int | None:

@@ -26,6 +26,7 @@ from treadle.http._run_events import (
     PartEnded,
     PartGrew,
     RunEvent,
+    StateChanged,
     StateIs,
     ToolAnswered,
 )
@@ -126,8 +127,8 @@ class Encoder:
                         "role": "tool",
                     }
                 ]
-            case StateIs(state):
-                return [{"type": "STATE_SNAPSHOT", "snapshot": state}]
+            case StateIs() | StateChanged():
+                return [_state(event)]
             case MessagesAre(messages):
                 return [{"type": "MESSAGES_SNAPSHOT", "messages": [*map(written, messages)]}]
             case Finished(unanswered):
@@ -147,6 +148,21 @@ class Encoder:
 
     def _finished(self, outcome: dict[str, Json]) -> dict[str, Json]:
         return {"type": "RUN_FINISHED", **self._run, "outcome": outcome}
+
+
+def _state(event: StateIs | StateChanged) -> dict[str, Json]:
+    if isinstance(event, StateIs) or any(map(_is_banned, event.edits)):
+        return {"type": "STATE_SNAPSHOT", "snapshot": event.state}
+    return {"type": "STATE_DELTA", "delta": [*event.edits]}
+
+
+def _is_banned(edit: dict[str, Json]) -> bool:
+    """Return whether clients refuse an edit: theirs is a library that guards JavaScript's objects.
+
+    They log that, and go on with the state that they have.
+    """
+    segments = str(edit["path"]).split("/")
+    return "__proto__" in segments or "prototype" in segments
 
 
 def _part(event: PartBegan | PartGrew | PartEnded) -> list[dict[str, Json]]:

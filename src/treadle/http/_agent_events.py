@@ -28,6 +28,7 @@ from treadle.http._run_events import (
     PartEnded,
     PartGrew,
     RunEvent,
+    StateChanged,
     StateIs,
     ToolAnswered,
 )
@@ -175,6 +176,8 @@ class Encoder:
                 yield "tool_call_done", self._result(message)
             case StateIs(state):
                 yield "state_snapshot", {"snapshot": state}
+            case StateChanged(_, edits):
+                yield "state_delta", {"delta": [*edits]}
             case MessagesAre(messages):
                 shown = visible(messages, internal=False)
                 self._text = _last_text(shown)

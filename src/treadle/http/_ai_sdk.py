@@ -32,6 +32,7 @@ from treadle.http._run_events import (
     PartEnded,
     PartGrew,
     RunEvent,
+    StateChanged,
     StateIs,
     ToolAnswered,
 )
@@ -157,7 +158,7 @@ class Encoder:
             case ToolAnswered(message):
                 about = {"toolCallId": message.tool_call_id or ""}
                 return [{"type": "tool-output-available", **about, "output": output_of(message)}]
-            case StateIs(state):
+            case StateIs(state) | StateChanged(state):
                 return [{"type": "data-state", "id": "state", "data": state}]
             case MessagesAre():
                 # A stream can only add to a message: the client has to load the history again.

@@ -59,6 +59,14 @@ class StateIs(msgspec.Struct, frozen=True):
     state: Json
 
 
+class StateChanged(msgspec.Struct, frozen=True):
+    """The thread has another state than the one that was shown last."""
+
+    state: Json
+    edits: Sequence[dict[str, Json]]
+    """How it differs, in JSON Patch."""
+
+
 class MessagesAre(msgspec.Struct, frozen=True):
     """The thread has these messages now, whatever was said before."""
 
@@ -103,6 +111,7 @@ RunEvent: TypeAlias = (
     | PartEnded
     | ToolAnswered
     | StateIs
+    | StateChanged
     | MessagesAre
     | Finished
     | Interrupted

@@ -17,6 +17,7 @@ from treadle.core.applying import apply_in_slices
 from treadle.core.codec import Json
 from treadle.core.following import LiveValue
 from treadle.core.heads import LoadHead, ThreadSummary
+from treadle.core.json_patch import Edits
 from treadle.core.limits import PAGE
 from treadle.core.live import piece_in
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
@@ -43,6 +44,7 @@ from treadle.http._run_events import (
     Interrupted,
     MessagesAre,
     RunEvent,
+    StateChanged,
     StateIs,
 )
 from treadle.http._thread_events import Item, live_values
@@ -199,8 +201,9 @@ class RunStream:
                 yield event
         if has_state:
             await self._load()
-            if self._state.is_readable:
-                yield StateIs(self._state.value)
+            self._state.is_due = True
+            for event in self._state.news():
+                yield event
         changes = self._call.store.changes(thread_id=self._thread_id, mailbox_id=self._thread_id)
         sources: list[AsyncGenerator[Item]] = [changes]
         if self._live is not None:
@@ -239,15 +242,12 @@ class RunStream:
         events: list[RunEvent] = []
         if deltas is None or self._transcript.is_wrong:
             events += await self._begin_again()
-        changes_state = False
         for delta in deltas or ():
             if delta.version > self._version:
                 self._version = delta.version
                 events += self._said(delta)
-                changes_state |= await self._change_state(delta)
-        # Once, however many deltas there are: it may be large.
-        if changes_state and self._state.is_readable:
-            events.append(StateIs(self._state.value))
+                await self._change_state(delta)
+        events += self._state.news()  # once, however many deltas there are
         run = await self._whole(run)
         end = _end_of(entry, run, mailbox, self._transcript.unanswered, self._run_id)
         if end is not None:
@@ -276,15 +276,15 @@ class RunStream:
         for number, message in enumerate(delta.changes.messages):
             yield from self._transcript.commit(message, f"{delta.version}-{number}")
 
-    async def _change_state(self, delta: ThreadDelta) -> bool:
-        """Change the state as a delta says; return whether it says something about it."""
+    async def _change_state(self, delta: ThreadDelta) -> None:
+        """Change the state as a delta says, if it says something about it."""
         if not _changes_state(delta):
-            return False
+            return
         if delta.changes.snapshot is None and not self._state.is_known:
             await self._load()
         if self._state.version < delta.version:
             await self._state.change(delta)
-        return True
+        self._state.is_due = True
 
     async def _begin_again(self) -> list[RunEvent]:
         """All messages and the state, as they are now."""
@@ -292,8 +292,8 @@ class RunStream:
         self._version = max(self._version, self._state.version)
         self._transcript.forget(messages)
         shown = tuple(each for each in messages if each.visibility != "internal")
-        state = [] if self._state.value is None else [StateIs(self._state.value)]
-        return [MessagesAre(shown), *state]
+        self._state.is_due |= self._state.value is not None
+        return [MessagesAre(shown), *self._state.news()]
 
     async def _load(self) -> tuple[Message, ...]:
         (head,) = await self._call.store.read(LoadThread(thread_id=self._thread_id))
@@ -315,7 +315,8 @@ def _changes_state(delta: ThreadDelta) -> bool:
 class _State:
     """The state of the thread, which is loaded once and then follows the deltas.
 
-    Behind a patch that does not fit, it is not readable until a snapshot: clients get the messages.
+    The client gets it as a whole, and from then on what patches change. Behind a patch that does
+    not fit, it is not readable until a snapshot: clients get the messages.
     """
 
     def __init__(self, rebuilding: Rebuilding) -> None:
@@ -324,10 +325,34 @@ class _State:
         self.version = -1
         self.is_known = False
         self.is_readable = True
+        self.is_due = False
+        """Whether the client is to get it, if it does not have it."""
+        self._is_shown = False
+        """Whether the client has it, but for what `_edits` says."""
+        self._edits = Edits()
+
+    def news(self) -> list[RunEvent]:
+        """Return what is new of the state for the client, once: nothing if it has the state."""
+        edits, self._edits = self._edits.items, Edits()
+        is_due, self.is_due = self.is_due, False
+        if self._is_shown:
+            return [StateChanged(self.value, edits)] if edits else []
+        if not is_due or not self.is_readable:
+            return []
+        self._is_shown = True
+        return [StateIs(self.value)]
 
     async def set(self, base: Json, patches: Iterable[TrackedPatch], version: int) -> None:
+        before = msgspec.json.encode(self.value) if self._is_shown else None
         self.value, self.version, self.is_known, self.is_readable = base, version, True, True
+        edits, self._edits = self._edits, Edits()
         await self._apply(patches)
+        # It often comes as a whole with each answer, also if nothing of it has changed.
+        if self.is_readable and before == msgspec.json.encode(self.value):
+            self._edits = edits
+        else:
+            self._is_shown = False
+            self.is_due |= before is not None
 
     async def change(self, delta: ThreadDelta) -> None:
         """Change the state as a delta says; the value is changed, and not copied."""
@@ -342,11 +367,12 @@ class _State:
         if not self.is_readable:
             return
         applied = (each.patch for each in patches)
-        slices = apply_in_slices(self.value, applied, owned=owned)
+        edits = self._edits if owned and self._is_shown else None
+        slices = apply_in_slices(self.value, applied, owned=owned, edits=edits)
         try:
             self.value = await self._rebuilding.completed(slices)
         except PatchError:
-            self.value, self.is_readable = None, False
+            self.value, self.is_readable, self._is_shown = None, False, False
 
 
 def _end_of(

@@ -60,6 +60,17 @@ other.addMessage(user("m7", "hello"));
 await other.runAgent();
 seen.other = said(other);
 
+// a state that changes while it is shown
+const recounting = new HttpAgent({ url, threadId: `${threadId}-state`, headers });
+recounting.addMessage(user("m9", "recount"));
+const stateEvents = [];
+await recounting.runAgent({}, {
+  onEvent: ({ event }) => {
+    if (event.type.startsWith("STATE")) stateEvents.push(event.type);
+  },
+});
+seen.recounted = { events: stateEvents, state: recounting.state };
+
 // a client that goes away; the run goes on
 const leaving = newAgent();
 leaving.setMessages(structuredClone(other.messages));

@@ -19,6 +19,7 @@ import portalocker
 import pytest
 
 import treadle
+from tests.http.agent import RECOUNTED
 from treadle import RunRecord, StoredMessage
 
 HERE = Path(__file__).parent
@@ -148,6 +149,8 @@ async def test_a_conversation_by_the_client_of_ag_ui(
     assert seen["hello"]["deltas"] == 3, "the tokens did not come one by one"
     assert "TOOL_CALL_RESULT" in seen["weather"]["types"]
     assert seen["count"]["state"] == {"count": 1, "client": {"theme": "dark"}}
+    assert seen["recounted"]["events"] == ["STATE_SNAPSHOT", "STATE_DELTA"]
+    assert seen["recounted"]["state"] == RECOUNTED
     assert [each["id"] for each in seen["interrupts"]] == ["may-1"]
     assert seen["left"] == []
     said = [(each["role"], each.get("content") or each["calls"]) for each in seen["said"]]
