@@ -32,22 +32,22 @@ def new_id() -> str:
     global _last  # noqa: PLW0603
     now, (time_ms, tail) = system_clock(), _last
     if now > time_ms:
-        time_ms, tail = now, _random(_TAIL_BITS - 1)
+        time_ms, tail = now, random_number(_TAIL_BITS - 1)
     else:  # a random step: it cannot be guessed, and no other thread takes the same one
-        tail += 1 + _random(_STEP_BITS)
+        tail += 1 + random_number(_STEP_BITS)
         if tail >> _TAIL_BITS:
-            time_ms, tail = time_ms + 1, _random(_TAIL_BITS - 1)
+            time_ms, tail = time_ms + 1, random_number(_TAIL_BITS - 1)
     _last = max(_last, (time_ms, tail))
     return _uuid(7, time_ms & 0xFFFF_FFFF_FFFF, tail)
 
 
 def new_token() -> str:
     """Return a random UUID, such as that of a claim; it cannot be guessed."""
-    first, tail = divmod(_random(48 + _TAIL_BITS), 1 << _TAIL_BITS)
+    first, tail = divmod(random_number(48 + _TAIL_BITS), 1 << _TAIL_BITS)
     return _uuid(4, first, tail)
 
 
-def _random(bits: int) -> int:
+def random_number(bits: int) -> int:
     """Return a random number of at most 128 bits, which nobody can guess.
 
     The system is asked for many at once, because each time other threads run meanwhile: of many

@@ -53,7 +53,10 @@ Commands: TypeAlias = tuple[AnyCommand, ...]
 
 
 class Checked(tuple[AnyCommand, ...]):
-    """A batch that needs no check, because all its values were read from the store."""
+    """A batch that needs no check, because all its values were read from the store.
+
+    Or they were made for this batch, checked in another way, and nobody changes them afterwards.
+    """
 
     __slots__ = ()
 

@@ -8,7 +8,7 @@ import pytest
 from langgraph.checkpoint.base import CheckpointTuple
 
 from tests.frameworks.langgraph.graphs import put, thread, values_of
-from treadle import Batch, CorruptRecord, Store, VersionConflict
+from treadle import CorruptRecord, Store, VersionConflict
 from treadle.integrations.langgraph import TreadleSaver
 
 Action = Callable[[], Awaitable[object]]
@@ -214,21 +214,6 @@ async def test_two_processes_begin_a_thread(store: Store) -> None:
 # --- copying beside who deletes -------------------------------------------------------------------
 
 
-class _Later:
-    """A batch that begins after an event."""
-
-    def __init__(self, batch: Batch, event: asyncio.Event) -> None:
-        self._batch = batch
-        self._event = event
-
-    async def __aenter__(self) -> Batch:
-        await self._event.wait()
-        return await self._batch.__aenter__()
-
-    async def __aexit__(self, *error: Any) -> None:
-        await self._batch.__aexit__(*error)
-
-
 async def test_a_copy_of_a_thread_that_is_being_pruned_has_no_holes(store: Store) -> None:
     """The values are deleted after the copy has read the checkpoints, before it reads them."""
     saver = TreadleSaver(store)
@@ -236,20 +221,19 @@ async def test_a_copy_of_a_thread_that_is_being_pruned_has_no_holes(store: Store
     for number in range(4):
         config = await put(saver, config, {"a": f"long {number} " * 100})
     has_begun, has_read, has_copied = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    make_batch: Any = store.batch
+    commit: Any = store.commit
     list_documents: Any = store.documents.list
     pruning = asyncio.create_task(TreadleSaver(store).aprune(["t"]))
     batches = 0
 
-    def batch() -> Any:
+    async def commit_later(batch: Any) -> Any:
         nonlocal batches
-        if asyncio.current_task() is not pruning:
-            return make_batch()
-        batches += 1
-        if batches == 1:  # it says that somebody deletes
-            return make_batch()
-        has_begun.set()
-        return _Later(make_batch(), has_read if batches == 2 else has_copied)
+        if asyncio.current_task() is pruning:
+            batches += 1
+            if batches > 1:  # the first one says that somebody deletes
+                has_begun.set()
+                await (has_read if batches == 2 else has_copied).wait()
+        return await commit(batch)
 
     async def list_and_wait(collection: str, **options: Any) -> Any:
         if asyncio.current_task() is copying and options["prefix"] == ("", "b"):
@@ -258,7 +242,7 @@ async def test_a_copy_of_a_thread_that_is_being_pruned_has_no_holes(store: Store
                 await asyncio.sleep(0)
         return await list_documents(collection, **options)
 
-    store.batch = batch  # type: ignore[method-assign, assignment]
+    store.commit = commit_later  # type: ignore[method-assign, assignment]
     await has_begun.wait()
     store.documents.list = list_and_wait  # type: ignore[method-assign]
     copying = asyncio.create_task(TreadleSaver(store).acopy_thread("t", "copy"))

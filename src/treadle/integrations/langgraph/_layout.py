@@ -20,8 +20,9 @@ run.
 
 import hashlib
 import urllib.parse
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -148,6 +149,17 @@ def part(text: str) -> str:
     if text.isprintable() and not text.startswith("!") and len(text.encode()) <= _SHORT:
         return text
     return f"!{_digest(text)}"
+
+
+def is_plain(texts: Sequence[Any]) -> bool:
+    """Return whether all are short ASCII texts, which any key and any value may have.
+
+    Commands with such texts, and otherwise with what `part` and base64 give, need no check.
+    """
+    if {*map(type, texts)} != {str} or max(map(len, texts)) > _SHORT:
+        return False
+    together = "".join(texts)
+    return together.isascii() and together.isprintable()
 
 
 def space_key(space: str) -> Key:

@@ -1,9 +1,9 @@
 """Lists in pieces: a list that has grown is stored by writing what is new."""
 
-import os
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, TypeGuard
 
+from treadle.clock import random_number
 from treadle.integrations.langgraph._codec import Codec, Plain
 from treadle.integrations.langgraph._layout import MOST_PIECES
 from treadle.integrations.langgraph._packing import pack, unpack
@@ -117,7 +117,7 @@ def is_split(value: object) -> TypeGuard[list[Any]]:
 
 def new_list_id() -> str:
     """Return an id of a list; not from `uuid` or `random`, which tests make predictable."""
-    return os.urandom(8).hex()
+    return f"{random_number(64):016x}"
 
 
 def grow(

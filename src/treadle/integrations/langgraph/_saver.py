@@ -1,7 +1,6 @@
 """`TreadleSaver`: the checkpoints of LangGraph in a store of Treadle."""
 
 import copy
-import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
@@ -20,6 +19,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 import treadle
+from treadle.clock import random_number
 from treadle.integrations.langgraph._calls import AnyStore, Calls, Work
 from treadle.integrations.langgraph._codec import Codec
 from treadle.integrations.langgraph._history import History, load_history
@@ -204,7 +204,7 @@ class TreadleSaver(BaseCheckpointSaver[str]):
     def get_next_version(self, current: str | int | None, channel: None) -> str:
         """Return the version after `current`; no other writer gives out the same one."""
         number = 0 if current is None else int(str(current).partition(".")[0])
-        return f"{number + 1:032}.{os.urandom(8).hex()}"
+        return f"{number + 1:032}.{random_number(64):016x}"
 
     # --- ownership --------------------------------------------------------------------------------
 

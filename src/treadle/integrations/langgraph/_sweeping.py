@@ -2,11 +2,18 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, TypeAlias, TypeGuard
+from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import msgspec
 
 import treadle
+from treadle.commands import (
+    CheckDocument,
+    Command,
+    DeleteDocument,
+    DeleteDocuments,
+    PutDocument,
+)
 from treadle.integrations._document_pages import Key, each_document
 from treadle.integrations.langgraph._layout import (
     CHECKPOINTS,
@@ -71,10 +78,10 @@ class Sweeper:
     async def delete_thread(self, collection: str, thread_id: str) -> None:
         """Delete a thread."""
         keys = [each async for each in self._keys(collection, RUNS)]
-        async with self._writer.commit(collection, thread_id) as step:
-            for key in keys:
-                step.documents.delete(self._writer.runs, run_index_key(key, thread_id))
-            step.documents.delete_range(collection)
+        index = [run_index_key(key, thread_id) for key in keys]
+        commands = [DeleteDocument(collection=self._writer.runs, key=key) for key in index]
+        everything = DeleteDocuments(collection=collection)
+        await self._writer.commit(collection, thread_id, (*commands, everything))
 
     async def delete_runs(self, prefix: str, run_ids: Iterable[str]) -> None:
         """Delete the checkpoints of runs, in all threads; `prefix` begins their collections."""
@@ -130,10 +137,9 @@ class Sweeper:
             if root is None:
                 return
             try:
-                async with self._writer.commit(collection, thread_id) as step:
-                    value = to_json(Root(thread_id, sweeping=True))
-                    begun = step.documents.put(collection, ROOT, value, expected=root.version)
-                await self._sweep_at(collection, thread_id, choose, begun.result.version)
+                begin = _put_root(collection, Root(thread_id, sweeping=True), root.version)
+                (begun,) = await self._writer.commit(collection, thread_id, (begin,))
+                await self._sweep_at(collection, thread_id, choose, begun.version)
             except treadle.VersionConflict as error:
                 if attempt == ATTEMPTS - 1 or not is_conflict(collection, error):
                     raise
@@ -149,22 +155,19 @@ class Sweeper:
         unused = await self._find_unused(collection, gone, kept)
         deletions = [(collection, key) for key in unused.documents]
         deletions += [(self._writer.runs, run_index_key(key, thread_id)) for key in unused.runs]
+        guard = _check_root(collection, version)
         for start in range(0, len(deletions), _COMMIT):
-            async with self._writer.commit(collection, thread_id) as step:
-                step.documents.check(collection, ROOT, expected=version)
-                for name, key in deletions[start : start + _COMMIT]:
-                    step.documents.delete(name, key)
+            part = deletions[start : start + _COMMIT]
+            deleting = [DeleteDocument(collection=name, key=key) for name, key in part]
+            await self._writer.commit(collection, thread_id, (guard, *deleting))
         for start in range(0, len(unused.ends), _COMMIT):
-            async with self._writer.commit(collection, thread_id) as step:
-                step.documents.check(collection, ROOT, expected=version)
-                for key in unused.ends[start : start + _COMMIT]:
-                    step.documents.put(collection, key, None)
-        async with self._writer.commit(collection, thread_id) as step:
-            if kept:
-                value = to_json(Root(thread_id))
-                step.documents.put(collection, ROOT, value, expected=version)
-            else:
-                step.documents.delete(collection, ROOT, expected=version)
+            ends = unused.ends[start : start + _COMMIT]
+            emptying = [PutDocument(collection=collection, key=key, value=None) for key in ends]
+            await self._writer.commit(collection, thread_id, (guard, *emptying))
+        end: Command[Any] = DeleteDocument(collection=collection, key=ROOT, expected=version)
+        if kept:
+            end = _put_root(collection, Root(thread_id), version)
+        await self._writer.commit(collection, thread_id, (end,))
 
     async def _find_unused(
         self, collection: str, gone: set[Key], kept: Sequence[Found]
@@ -218,10 +221,10 @@ class Sweeper:
         found = read_value(root, Root)
         if not found.sweeping:
             return root.version
-        async with self._writer.commit(collection, found.thread_id) as step:
-            value = to_json(Root(found.thread_id))
-            settled = step.documents.put(collection, ROOT, value, expected=root.version)
-        return settled.result.version
+        settle = _put_root(collection, Root(found.thread_id), root.version)
+        (settled,) = await self._writer.commit(collection, found.thread_id, (settle,))
+        version: int = settled.version
+        return version
 
     async def _copy_at(self, source: str, target: str, thread_id: str, version: int) -> None:
         # Checkpoints are read first, so that their values are there, and written last.
@@ -242,17 +245,16 @@ class Sweeper:
             else:
                 new.append((each.key, each.value))
         target_root = await self._documents.load(target, ROOT)
-        async with self._writer.commit(target, thread_id) as step:
-            expected = 0 if target_root is None else target_root.version
-            begun = step.documents.put(target, ROOT, to_json(Root(thread_id)), expected=expected)
-            for key in runs:
-                self._writer.add_run(step, target, key, thread_id)
+        expected = 0 if target_root is None else target_root.version
+        commands: list[Command[Any]] = [_put_root(target, Root(thread_id), expected)]
+        for key in runs:
+            commands += self._writer.commands_of_run(target, key, thread_id)
+        begun, *_ = await self._writer.commit(target, thread_id, commands)
+        guards = (_check_root(source, version), _check_root(target, begun.version))
         for start in range(0, len(new), _COMMIT):
-            async with self._writer.commit(target, thread_id) as step:
-                step.documents.check(source, ROOT, expected=version)
-                step.documents.check(target, ROOT, expected=begun.result.version)
-                for key, json in new[start : start + _COMMIT]:
-                    step.documents.put(target, key, json)
+            part = new[start : start + _COMMIT]
+            copies = [PutDocument(collection=target, key=key, value=json) for key, json in part]
+            await self._writer.commit(target, thread_id, (*guards, *copies))
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -289,6 +291,14 @@ class _Renamed(dict[str, str]):
         """Return the checkpoint of the copy."""
         values = {channel: self.value(value) for channel, value in head.values.items()}
         return msgspec.structs.replace(head, values=values)
+
+
+def _put_root(collection: str, root: Root, expected: int) -> PutDocument:
+    return PutDocument(collection=collection, key=ROOT, value=to_json(root), expected=expected)
+
+
+def _check_root(collection: str, version: int) -> CheckDocument:
+    return CheckDocument(collection=collection, key=ROOT, expected=version)
 
 
 def _is_text(value: treadle.Json) -> TypeGuard[str]:

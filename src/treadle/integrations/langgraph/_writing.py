@@ -1,13 +1,23 @@
 """Writes checkpoints: one commit each, with the values that are not stored yet."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 from langgraph.constants import START
 
 import treadle
+from treadle.commands import (
+    CheckDocument,
+    Command,
+    CreateDocument,
+    EnsureDocument,
+    Hold,
+    PutDocument,
+)
+from treadle.core.claims import claim_of
+from treadle.core.commands import Checked
+from treadle.core.ids import is_id
 from treadle.integrations._document_pages import Key
 from treadle.integrations.langgraph._codec import Codec
 from treadle.integrations.langgraph._known import Known, KnownThreads
@@ -21,6 +31,7 @@ from treadle.integrations.langgraph._layout import (
     Root,
     Value,
     checkpoint_key,
+    is_plain,
     part,
     piece_key,
     read_value,
@@ -110,6 +121,13 @@ class NewCheckpoint:
         self.run_id: str | None = run if isinstance(run, str) else None
         self._head = Head(ns, parent, codec.dump_sealed(bare), codec.dump_sealed(dict(metadata)))
 
+    def texts(self) -> list[Any]:
+        """Return all texts that are stored and that others chose."""
+        head = self._head
+        chosen = [self.thread_id, self.space, self.id, head.ns, *self.versions]
+        chosen += (head.checkpoint.format, head.metadata.format)
+        return chosen if head.parent is None else [*chosen, head.parent]
+
     def head(self, draft: Draft) -> Head:
         """Return the checkpoint with its small values."""
         return msgspec.structs.replace(self._head, values=draft.small)
@@ -175,25 +193,47 @@ class Writer:
         self._known = known
         self._guards = guards
 
-    @asynccontextmanager
-    async def commit(self, collection: str, thread_id: str) -> AsyncGenerator[treadle.Batch]:
-        """Commit what is written in the block, if the claim and the ownership are still held.
+    async def commit(
+        self,
+        collection: str,
+        thread_id: str,
+        commands: Iterable[Command[Any]],
+        *,
+        are_checked: bool = False,
+    ) -> tuple[Any, ...]:
+        """Commit commands if the claim and the ownership are still held; return their results.
+
+        Args:
+            collection: the thread's collection.
+            thread_id: the thread.
+            commands: what to do.
+            are_checked: it is known that the store would refuse none of their values.
 
         Raises:
             StaleWriteOwner: the thread has another owner.
             ClaimConflict: the claim is lost.
         """
+        guards = self._commands_of_guards(collection, thread_id)
+        batch = (*guards, *commands)
         try:
-            async with self.store.batch() as step:
-                if self._guards.hold is not None:
-                    step.mailboxes.hold(self._guards.hold)
-                if self._guards.owned is not None and self._guards.owned[0] == thread_id:
-                    step.documents.check(collection, OWNER, expected=self._guards.owned[1])
-                yield step
+            # The entry of a claim is the caller's.
+            are_checked = are_checked and self._guards.hold is None
+            receipt = await self.store.commit(Checked(batch) if are_checked else batch)
         except treadle.VersionConflict as error:
             if error.key == (collection, *OWNER):
                 raise StaleWriteOwner(thread_id) from error
             raise
+        return receipt.results[len(guards) :]
+
+    def _commands_of_guards(self, collection: str, thread_id: str) -> list[Command[Any]]:
+        hold, owned = self._guards
+        commands: list[Command[Any]] = []
+        if hold is not None:
+            entry_id, token = claim_of(hold, None)
+            commands.append(Hold(entry_id=entry_id, claim_token=token))
+        if owned is not None and owned[0] == thread_id:
+            commands.append(CheckDocument(collection=collection, key=OWNER, expected=owned[1]))
+        return commands
 
     async def save(
         self, collection: str, new: NewCheckpoint, draft: Draft, known: Known | None
@@ -237,35 +277,30 @@ class Writer:
             else _Root(known.root, must_change=known.root == 0)
         )
         runs = known.runs if known is not None else frozenset[str]()
-        changed: treadle.Write[treadle.Stored] | None = None
-        async with self.commit(collection, new.thread_id) as step:
-            if root.must_change:
-                value = to_json(Root(new.thread_id))
-                changed = step.documents.put(collection, ROOT, value, expected=root.version)
-            else:
-                step.documents.check(collection, ROOT, expected=root.version)
-            self._add_values(step, collection, draft)
-            head = to_json(new.head(draft))
-            step.documents.put(collection, checkpoint_key(new.space, new.id), head)
-            if new.run_id is not None and new.run_id not in runs:
-                runs = frozenset({new.run_id})  # not all of the thread's: they may be many
-                self.add_run(step, collection, run_key(new.run_id), new.thread_id)
-        version = root.version if changed is None else changed.result.version
+        commands: list[Command[Any]] = [_guard(collection, new.thread_id, root)]
+        commands += _commands_of_values(collection, draft)
+        head, key = to_json(new.head(draft)), checkpoint_key(new.space, new.id)
+        commands.append(PutDocument(collection=collection, key=key, value=head))
+        are_checked = is_id(collection) and is_plain(new.texts())
+        if new.run_id is not None and new.run_id not in runs:
+            runs = frozenset({new.run_id})  # not all of the thread's: they may be many
+            commands += self.commands_of_run(collection, run_key(new.run_id), new.thread_id)
+            are_checked = False
+        stored, *_ = await self.commit(collection, new.thread_id, commands, are_checked=are_checked)
+        version = stored.version if root.must_change else root.version
         versions = {channel: str(version) for channel, version in new.versions.items()}
-        stored = Known(version, versions, draft.small, draft.lists, runs)
-        self._known.put(collection, new.space, stored)
+        known = Known(version, versions, draft.small, draft.lists, runs)
+        self._known.put(collection, new.space, known)
 
-    def _add_values(self, step: treadle.Batch, collection: str, draft: Draft) -> None:
-        for value in draft.values:
-            write = step.documents.put if value.is_new else step.documents.ensure
-            write(collection, value.key, to_json(value.value))
-        for key, piece in draft.pieces:
-            step.documents.create(collection, key, to_json(piece))
-
-    def add_run(self, step: treadle.Batch, collection: str, key: Key, thread_id: str) -> None:
+    def commands_of_run(
+        self, collection: str, key: Key, thread_id: str
+    ) -> tuple[Command[Any], ...]:
         """Note in a thread, and in the index, that a run has checkpoints there."""
-        step.documents.ensure(collection, key, None)
-        step.documents.ensure(self.runs, run_index_key(key, thread_id), thread_id)
+        index = run_index_key(key, thread_id)
+        return (
+            EnsureDocument(collection=collection, key=key, value=None),
+            EnsureDocument(collection=self.runs, key=index, value=thread_id),
+        )
 
     async def save_writes(
         self, collection: str, thread_id: str, writes: Sequence[NewWrite]
@@ -275,16 +310,38 @@ class Writer:
         Raises:
             StaleWriteOwner, ClaimConflict: see `commit`.
         """
-        async with self.commit(collection, thread_id) as step:
-            for new in writes:
-                write = step.documents.put if new.replaces else step.documents.ensure
-                write(collection, new.key, to_json(new.write))
+        commands: list[Command[Any]] = []
+        are_checked = is_id(collection)
+        for new in writes:
+            kind = PutDocument if new.replaces else EnsureDocument
+            commands.append(kind(collection=collection, key=new.key, value=to_json(new.write)))
+            write = new.write
+            texts = (*new.key, write.task_id, write.task_path, write.channel, write.value.format)
+            are_checked = are_checked and is_plain(texts)
+        await self.commit(collection, thread_id, commands, are_checked=are_checked)
 
     async def _load_root(self, collection: str) -> "_Root":
         root = await self.store.documents.load(collection, ROOT)
         if root is None:
             return _Root(0, must_change=True)
         return _Root(root.version, must_change=read_value(root, Root).sweeping)
+
+
+def _guard(collection: str, thread_id: str, root: _Root) -> Command[Any]:
+    """The command that commits only if nobody has deleted from the thread since."""
+    if not root.must_change:
+        return CheckDocument(collection=collection, key=ROOT, expected=root.version)
+    value = to_json(Root(thread_id))
+    return PutDocument(collection=collection, key=ROOT, value=value, expected=root.version)
+
+
+def _commands_of_values(collection: str, draft: Draft) -> Iterable[Command[Any]]:
+    for new in draft.values:
+        # Another checkpoint may have stored a value that is not new.
+        kind = PutDocument if new.is_new else EnsureDocument
+        yield kind(collection=collection, key=new.key, value=to_json(new.value))
+    for key, piece in draft.pieces:
+        yield CreateDocument(collection=collection, key=key, value=to_json(piece))
 
 
 def is_conflict(collection: str, error: treadle.AlreadyExists | treadle.VersionConflict) -> bool:
