@@ -4,6 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import ormsgpack
 import pytest
 from langchain_core.messages import (
     AIMessage,
@@ -22,7 +23,7 @@ from tests.frameworks.langgraph.graphs import put, thread, values_of
 from tests.frameworks.langgraph.test_lists import pieces
 from treadle import Store
 from treadle.integrations.langgraph import TreadleSaver
-from treadle.integrations.langgraph._packing import pack
+from treadle.integrations.langgraph._packing import join, pack
 
 CALL = {"name": "search", "args": {"words": ["a", 1, 2.0, None]}, "id": "c1", "type": "tool_call"}
 
@@ -62,6 +63,16 @@ both = pytest.mark.parametrize("make", [conversation, with_objects])
 def test_messages_without_objects_are_packed() -> None:
     assert pack(as_read(conversation())) is not None
     assert pack(as_read(with_objects())) is None
+
+
+@pytest.mark.parametrize("counts", [(1,), (7, 8), (8, 8), (16, 1), (1, 16, 300), (65_535, 1)])
+def test_packed_lists_are_joined_as_if_they_had_been_packed_together(
+    counts: tuple[int, ...],
+) -> None:
+    parts = [[number] * count for number, count in enumerate(counts)]
+    together = [item for part in parts for item in part]
+    assert join([ormsgpack.packb(part) for part in parts]) == ormsgpack.packb(together)
+    assert join([join([ormsgpack.packb(part)]) for part in parts]) == ormsgpack.packb(together)
 
 
 class Counting(JsonPlusSerializer):
@@ -167,6 +178,24 @@ async def test_a_message_that_was_changed_in_place_is_stored(
     for reader in (saver, TreadleSaver(store)):
         assert states((await values_of(reader, first))["a"]) == states(as_read(make()))
         assert states((await values_of(reader, second))["a"]) == states(as_read(wanted))
+
+
+async def test_a_conversation_that_loses_its_last_turn_takes_no_room(store: Store) -> None:
+    saver = TreadleSaver(store)
+    config = thread()
+    said: list[AnyMessage] = []
+    for number in range(12):
+        said += [HumanMessage(f"question {number}"), AIMessage(f"answer {number}")]
+        config = await put(saver, config, {"a": said})
+    known = saver._known.get("langgraph.t", "")
+    assert known is not None
+    assert len(known.lists["a"].runs) <= 6
+    before = len(await pieces(store))
+    said = said[:-2]
+    config = await put(saver, config, {"a": said})
+    assert len(await pieces(store)) == before
+    for reader in (saver, TreadleSaver(store)):
+        assert (await values_of(reader, config))["a"] == as_read(said)
 
 
 async def test_a_late_turn_serializes_no_more_than_an_early_one(store: Store) -> None:

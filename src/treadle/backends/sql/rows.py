@@ -99,19 +99,27 @@ def damage_of(record: str) -> Generator[None, None, None]:
 
 def naming_damage(kind: str) -> Callable[[ReadRow[RecordT]], ReadRow[RecordT]]:
     """Let a function that reads a row name it in its errors, by the first column."""
+    return _naming(lambda row: f"{kind} {row[0]!r}")
 
+
+def _naming(name_of: Callable[[Row], str]) -> Callable[[ReadRow[RecordT]], ReadRow[RecordT]]:
     def decorate(read: ReadRow[RecordT]) -> ReadRow[RecordT]:
         @wraps(read)
         def named(row: Row) -> RecordT:
             try:
                 return read(row)
             except (CorruptRecord, InvalidId, *UNREADABLE):
-                with damage_of(f"{kind} {row[0]!r}"):
+                with damage_of(name_of(row)):
                     raise
 
         return named
 
     return decorate
+
+
+def _document_name(row: Row) -> str:
+    collection, key, *_ = row
+    return f"document {(collection, *split(str(key)))}"
 
 
 def readable(
@@ -205,17 +213,17 @@ def read_run(row: Row) -> RunRecord:
     return run
 
 
+@_naming(_document_name)
 def read_document(row: Row) -> Document:
     """A document from the columns `DOCUMENT_COLUMNS`."""
     *columns, extra, value = row
-    with damage_of(_document_name(row)):
-        return _document(columns, read_json(extra) or {}, read_json(text_of(value)))
+    return _document(columns, read_json(extra) or {}, read_json(text_of(value)))
 
 
+@_naming(_document_name)
 def read_document_head(row: Row) -> Document:
     """A document without its value, from the columns `DOCUMENT_COLUMNS` except the last two."""
-    with damage_of(_document_name(row)):
-        return _document(row, {}, _UNLOADED)
+    return _document(row, {}, _UNLOADED)
 
 
 def has_value(document: Document) -> bool:
@@ -223,15 +231,11 @@ def has_value(document: Document) -> bool:
     return document.value is not _UNLOADED
 
 
-def _document_name(row: Row) -> str:
-    collection, key, *_ = row
-    return f"document {(collection, *split(str(key)))}"
-
-
 def _document(columns: Iterable[Any], extra: Json, value: Json) -> Document:
     values: dict[str, Any] = dict(zip(DOCUMENT_COLUMNS, columns, strict=False))
     values["key"] = split(text_of(values["key"]))
-    document = _checked({**values, _EXTRA: extra, "value": value}, Document)
+    values[_EXTRA], values["value"] = extra, value
+    document = _checked(values, Document)
     check_key(document.key, "key")
     return document
 

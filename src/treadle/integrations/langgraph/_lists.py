@@ -6,12 +6,14 @@ from typing import Any, NamedTuple, TypeGuard
 from treadle.clock import random_number
 from treadle.integrations.langgraph._codec import Codec, Plain
 from treadle.integrations.langgraph._layout import MOST_PIECES
-from treadle.integrations.langgraph._packing import pack, unpack
+from treadle.integrations.langgraph._packing import join, pack, unpack
 
 _SPLIT_FROM = 4
 """Shorter lists are stored whole."""
 _RUNS = 16
 """Most runs that are compared one by one."""
+_APART = 4
+"""The last runs of packed messages, of two turns as a rule, which stay apart."""
 
 
 class Run:
@@ -38,9 +40,9 @@ class Run:
         """How many bytes it takes."""
 
     @property
-    def is_packed(self) -> bool:
-        """Whether its items are packed messages."""
-        return isinstance(self._content, bytes)
+    def packed(self) -> bytes | None:
+        """Its items, if they are packed messages."""
+        return self._content if isinstance(self._content, bytes) else None
 
     def load(self, codec: Codec) -> list[Any]:
         """Return the items, as new objects."""
@@ -66,7 +68,7 @@ class Run:
         # An object may be serialized otherwise after it was read, such as one with default fields.
         if plain != codec.dump(self.load(codec)):
             return False
-        if not self.is_packed:
+        if self.packed is None:
             self._keep(plain)
         return True
 
@@ -142,11 +144,23 @@ def grow(
 
 
 def merge(codec: Codec, stored: StoredList, items: list[Any]) -> StoredList:
-    """Return the list with fewer runs, so that it is compared in fewer steps the next time."""
+    """Return the list with fewer runs, so that it is compared in fewer steps the next time.
+
+    The last ones stay apart: a list that loses them again is still a list that is stored.
+    """
+    first, last = stored.runs[:-_APART], stored.runs[-_APART:]
+    packed = [run.packed for run in first]
+    if len(first) > 1 and _are_packed(packed):
+        pieces, count = sum([run.pieces for run in first]), sum([run.items for run in first])
+        return StoredList(stored.id, (Run(pieces, count, join(packed)), *last))
     if len(stored.runs) <= _RUNS:
         return stored
-    packed = pack(stored.load(codec)) if any(run.is_packed for run in stored.runs) else None
-    return StoredList(stored.id, (Run(stored.pieces, len(items), packed or codec.dump(items)),))
+    whole = pack(stored.load(codec)) if any(run.packed for run in stored.runs) else None
+    return StoredList(stored.id, (Run(stored.pieces, len(items), whole or codec.dump(items)),))
+
+
+def _are_packed(runs: list[bytes | None]) -> TypeGuard[list[bytes]]:
+    return None not in runs
 
 
 def _with_piece(

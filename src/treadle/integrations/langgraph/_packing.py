@@ -5,6 +5,7 @@ serializer, which validates each message again, takes four times as long. These 
 in memory: what is stored is always the serializer's.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import ormsgpack
@@ -38,6 +39,12 @@ _EXACT = (
     | ormsgpack.OPT_PASSTHROUGH_UUID
 )
 """Refuses all that would be read as something else."""
+_SHORT_LIST = 0x90
+"""MessagePack begins a list of up to 15 items with this plus their number."""
+_LIST_16 = b"\xdc"
+"""Begins a longer list; its length follows in two bytes."""
+_LIST_32 = b"\xdd"
+"""The same with four bytes."""
 
 
 def pack(items: list[Any]) -> bytes | None:
@@ -47,6 +54,29 @@ def pack(items: list[Any]) -> bytes | None:
         return ormsgpack.packb(states, option=_EXACT)
     except (KeyError, TypeError):
         return None
+
+
+def join(parts: Sequence[bytes]) -> bytes:
+    """Return packed lists as one, without a look at their messages."""
+    counts, bodies = zip(*map(_split, parts), strict=True)
+    count = sum(counts)
+    if count < 16:
+        head = bytes([_SHORT_LIST | count])
+    elif count < 2**16:
+        head = _LIST_16 + count.to_bytes(2)
+    else:
+        head = _LIST_32 + count.to_bytes(4)
+    return b"".join((head, *bodies))
+
+
+def _split(packed: bytes) -> tuple[int, bytes]:
+    """Return the length of a packed list, and its items."""
+    kind = packed[:1]
+    if kind == _LIST_16:
+        return int.from_bytes(packed[1:3]), packed[3:]
+    if kind == _LIST_32:
+        return int.from_bytes(packed[1:5]), packed[5:]
+    return packed[0] - _SHORT_LIST, packed[1:]
 
 
 def unpack(packed: bytes) -> list[Any]:
