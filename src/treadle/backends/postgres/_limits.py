@@ -44,12 +44,15 @@ WAITING_THREADS = 4
 """Commits and claims of a store that wait for other transactions at a time. Each needs a
 connection, so their number must have a bound."""
 
-READING_THREADS = 4
-"""Reads of a store at a time."""
+READING_THREADS = 3
+"""Reads of a store at a time, beside a group of small ones."""
 
-CONNECTIONS = 2 + WAITING_THREADS + READING_THREADS
+SMALL_READ = 32
+"""Most documents of a read that is answered together with others: it must not keep them waiting."""
+
+CONNECTIONS = 3 + WAITING_THREADS + READING_THREADS
 """Most connections of a store, beside two for hints and two for live values: a connection for each
-thread. One thread commits and one claims."""
+thread. One thread commits, one claims, and one answers small reads."""
 
 MOST_PREPARED = 250
 """Statements that a connection prepares. The server keeps a plan of each, for every connection.

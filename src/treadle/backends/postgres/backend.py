@@ -1,4 +1,4 @@
-"""The PostgreSQL backend: two threads that write in groups, and threads that read beside them."""
+"""The PostgreSQL backend: two threads that write in groups, and others that read beside them."""
 
 import asyncio
 import random
@@ -25,9 +25,11 @@ from treadle.backends.postgres._limits import (
     LOOK_SECONDS,
     READING_THREADS,
     SILENCE_SECONDS,
+    SMALL_READ,
 )
 from treadle.backends.postgres._live import LiveNotices
 from treadle.backends.postgres._notices import Notices
+from treadle.backends.postgres._reads import Reads
 from treadle.backends.postgres._transactions import Blocked, Call, Commits, Database, Transaction
 from treadle.backends.postgres._vacuum import vacuum
 from treadle.backends.postgres._waiters import Waiters
@@ -36,7 +38,7 @@ from treadle.backends.postgres.location import Location
 from treadle.backends.postgres.schema import migrate
 from treadle.backends.sql import claims
 from treadle.backends.sql.program import Program, Read
-from treadle.backends.sql.reads import read, reads_once
+from treadle.backends.sql.reads import most_documents, read, reads_once
 from treadle.clock import Clock
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
@@ -103,6 +105,11 @@ class PostgresBackend:
             Claims(self._database, self._now, self._submit, self._give_hints).carry_out,
             weigh=_count_wanted,
         )
+        self._reads: GroupThread[Call[Query[Any]]] = GroupThread(
+            "treadle-postgres-reads",
+            Reads(self._database, self._now, self._submit).carry_out,
+            weigh=_count_documents,
+        )
         self._caller_transaction = CallerTransaction(self._database)
         self._watch = Watch(self._position, LOOK_PAUSES)
         self._waiting = Waiting(self._watch, self._times_left)
@@ -121,8 +128,9 @@ class PostgresBackend:
         self._commits.start()
         try:
             self._claims.start()
+            self._reads.start()
         except RuntimeError:
-            self._commits.stop()
+            self.release()
             raise
 
     def _open(self, patience: Patience) -> None:
@@ -144,6 +152,7 @@ class PostgresBackend:
         """Finish what is under way, and close all connections."""
         self._database.begin_to_close()
         self._claims.stop()
+        self._reads.stop()
         self._hints.close()
         self._live.end_followers()
         await self._commits.close()
@@ -157,11 +166,13 @@ class PostgresBackend:
     def release(self) -> None:
         """Let the threads end by themselves."""
         self._claims.stop()
+        self._reads.stop()
         self._commits.stop()
 
     def _end(self) -> None:
         close_all(
             self._claims.join,
+            self._reads.join,
             self._waiters.close,
             self._readers.shutdown,
             self._notices.close,
@@ -191,6 +202,9 @@ class PostgresBackend:
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query from one snapshot."""
+        if 0 < most_documents(query) <= SMALL_READ:
+            call = Call(cast("Query[Any]", query), Deadline.after(self._call_seconds))
+            return cast("T", await self._reads.ask(call))
         now = self._now()
         program = partial(read, query, self._database.damage, now)
         return await self._read(program, reads_once=reads_once(query))
@@ -286,6 +300,10 @@ def _count_commands(call: Call[Commands]) -> int:
 
 def _count_wanted(call: Call[ClaimRequest]) -> int:
     return call.request.limit
+
+
+def _count_documents(call: Call[Query[Any]]) -> int:
+    return most_documents(call.request)
 
 
 def _times_left(mailbox_ids: Sequence[str | None], now: int | None) -> Program[list[int | None]]:

@@ -17,6 +17,7 @@ from treadle.core.entry_groups import CountGroups
 from treadle.core.expired_documents import ListExpired
 from treadle.core.explaining import ExplainEntry
 from treadle.core.heads import ListHeads, LoadHead
+from treadle.core.limits import clamp_page
 from treadle.core.mailbox_queries import (
     CountEntries,
     ListEntries,
@@ -100,6 +101,35 @@ def reads_once(query: Query[Any]) -> bool:
     if isinstance(query, Together):
         return all(map(reads_once, query.queries))
     return type(query) not in _READING_ON
+
+
+def most_documents(query: Query[Any]) -> int:
+    """Return how many documents an answer has at most; 0: it is about something else, too."""
+    match query:
+        case Together():
+            counts = [most_documents(each) for each in query.queries]
+            return sum(counts) if 0 not in counts else 0
+        case LoadDocuments():
+            return len(query.keys)
+        case ListDocuments():
+            return clamp_page(query.limit)
+        case _:
+            return 0
+
+
+def read_each(
+    queries: Sequence[Query[Any]], damage: DamageLog, clock: int | None
+) -> Program[list[Any]]:
+    """Answer queries from one snapshot; the error of one that fails stands for its answer."""
+    programs = [_with_error(read(query, damage, clock)) for query in queries]
+    return list((yield from _side_by_side(programs)))
+
+
+def _with_error(program: Program[Any]) -> Program[Any]:
+    try:
+        return (yield from program)
+    except Exception as error:  # it is raised to the caller of this query
+        return error
 
 
 def _side_by_side(programs: Sequence[Program[Any]]) -> Program[tuple[Any, ...]]:
