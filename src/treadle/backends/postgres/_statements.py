@@ -24,7 +24,7 @@ _ABOUT_OWNERS = ("update_run_owners", "upsert_run_time")
 """The statements that give runs the owners of their threads."""
 
 
-class Query(msgspec.Struct, frozen=True):
+class Query(msgspec.Struct, frozen=True, gc=False):
     """A text and the values that it names."""
 
     text: str

@@ -110,7 +110,7 @@ class Blocked(Exception):
         return both
 
 
-class Call(msgspec.Struct, Generic[T], frozen=True):
+class Call(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """A request of a caller, and its deadline."""
 
     request: T

@@ -52,14 +52,14 @@ _SPECIAL_WRITES = 1_000
 """Added to the index of a write, because errors and interrupts have negative ones."""
 
 
-class Sealed(msgspec.Struct, frozen=True, array_like=True):
+class Sealed(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """A value in the store: the name of its format, and its bytes in base64."""
 
     format: str
     data: str
 
 
-class Root(msgspec.Struct, frozen=True):
+class Root(msgspec.Struct, frozen=True, gc=False):
     """The document whose version guards each checkpoint of a thread.
 
     A process that deletes values of channels gives it a new version. So a writer notices if values
@@ -71,7 +71,7 @@ class Root(msgspec.Struct, frozen=True):
     """Somebody is about to delete: a writer must give the root a new version."""
 
 
-class PendingWrite(msgspec.Struct, frozen=True):
+class PendingWrite(msgspec.Struct, frozen=True, gc=False):
     """A write of a task that is not applied yet."""
 
     task_id: str
@@ -80,14 +80,14 @@ class PendingWrite(msgspec.Struct, frozen=True):
     value: Sealed
 
 
-class Pieces(msgspec.Struct, frozen=True, array_like=True):
+class Pieces(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """The first pieces of a list."""
 
     id: str
     count: Annotated[int, Meta(ge=1, le=MOST_PIECES)]
 
 
-class Value(msgspec.Struct, frozen=True, omit_defaults=True):
+class Value(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The value of a channel: none, a list in pieces, or anything else."""
 
     value: Sealed | None = None
@@ -99,7 +99,7 @@ class Value(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.value is None or len(self.value.data) <= _SMALL
 
 
-class Head(msgspec.Struct, frozen=True, omit_defaults=True):
+class Head(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A checkpoint, with the values of those channels that have no document of their own."""
 
     ns: str
@@ -109,7 +109,7 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     values: dict[str, Value] = {}
 
 
-class ListPiece(msgspec.Struct, frozen=True):
+class ListPiece(msgspec.Struct, frozen=True, gc=False):
     """A part of a list, which is a list."""
 
     items: Annotated[int, Meta(ge=1)]
