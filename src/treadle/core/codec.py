@@ -314,7 +314,9 @@ def _check_field(item: object, field: "_Field") -> None:
 
 def _check_one(one: object, field: "_Field") -> None:
     if field.nested and type(one) is tuple:
-        _check_json(list(cast("tuple[object, ...]", one)), DEPTH)
+        items = cast("tuple[object, ...]", one)
+        if not _are_plain_texts(items, field):
+            _check_json(list(items), DEPTH)
     else:
         _check_item(one, field.models)
 

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
@@ -59,6 +60,31 @@ async def test_any_text_names_a_namespace_a_channel_a_task_and_a_run(store_url: 
 async def test_an_id_of_a_checkpoint_must_be_storable(store: Store) -> None:
     with pytest.raises(InvalidValue, match="control character"):
         await TreadleSaver(store).aput_writes(thread(checkpoint_id="a\nb"), [("a", 1)], "task")
+
+
+@pytest.mark.parametrize(
+    ("checkpoint_id", "task_path", "reason"),
+    [
+        ("x" * 1_100, "", "at most 1024 bytes"),
+        ("a", "\ud800", "lone surrogate"),
+        (7, "", "Expected `str`"),
+    ],
+)
+async def test_the_store_checks_what_is_no_short_plain_text(
+    store: Store, checkpoint_id: Any, task_path: str, reason: str
+) -> None:
+    with pytest.raises(InvalidValue, match=reason):
+        await TreadleSaver(store).aput_writes(
+            thread(checkpoint_id=checkpoint_id), [("a", 1)], "task", task_path
+        )
+
+
+async def test_a_parent_that_no_text_can_be_is_refused(store: Store) -> None:
+    config = thread(checkpoint_id="\ud800")
+    with pytest.raises(InvalidValue, match="lone surrogate"):
+        await TreadleSaver(store).aput(
+            config, empty_checkpoint(), {"source": "loop", "step": 1, "parents": {}}, {}
+        )
 
 
 async def test_two_savers_with_other_names_are_apart(store: Store) -> None:
