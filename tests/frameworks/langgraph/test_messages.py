@@ -187,7 +187,7 @@ async def test_a_conversation_that_loses_its_last_turn_takes_no_room(store: Stor
     for number in range(12):
         said += [HumanMessage(f"question {number}"), AIMessage(f"answer {number}")]
         config = await put(saver, config, {"a": said})
-    known = saver._known.get("langgraph.t", "")
+    known = saver._known.get("langgraph.t", "")  # pyright: ignore[reportPrivateUsage]
     assert known is not None
     assert len(known.lists["a"].runs) <= 6
     before = len(await pieces(store))
