@@ -83,6 +83,7 @@ from treadle.store.batch import Batch
 from treadle.store.documents import Documents
 from treadle.store.erasing import Erased
 from treadle.store.mailboxes import Mailboxes
+from treadle.store.retention import PurgedThreads
 from treadle.store.runs import Runs
 from treadle.store.store import Store
 from treadle.store.threads import Threads
@@ -150,6 +151,7 @@ __all__ = [
     "ObstacleKind",
     "Patch",
     "PatchError",
+    "PurgedThreads",
     "ReadOnlyStore",
     "Receipt",
     "RequestedRun",

@@ -1,6 +1,7 @@
 """Commands: everything that can be written, as values, for `Store.commit`.
 
-`store.threads`, `store.runs`, `store.mailboxes` and `store.documents` have a method for each.
+`store.threads`, `store.runs`, `store.mailboxes` and `store.documents` have a method for each, but
+`Store.purge_threads` commits `PurgeThread`.
 """
 
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release, Settlement
@@ -28,6 +29,7 @@ from treadle.core.endings import (
 from treadle.core.expired_documents import PurgeDocuments
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
+from treadle.core.old_threads import PurgeThread
 from treadle.core.pauses import Pause, Resume
 from treadle.core.restoring import (
     RestoreDocument,
@@ -78,6 +80,7 @@ __all__ = [
     "Pause",
     "Purge",
     "PurgeDocuments",
+    "PurgeThread",
     "PutDocument",
     "Receipt",
     "Release",

@@ -36,7 +36,9 @@ from treadle.core.endings import (
 from treadle.core.expired_documents import DocumentName, PurgeDocuments
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.keys import KeyRange
+from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import SETTLED, Enqueue, EnsureMailbox, Send
+from treadle.core.old_threads import PurgeThread
 from treadle.core.pauses import Pause, Resume
 from treadle.core.read_set import ReadSet
 from treadle.core.restoring import RestoreEntry, RestoreRun
@@ -68,6 +70,7 @@ COMMANDS: tuple[AnyCommand, ...] = (
     TruncateThread(thread_id="t", keep=1),
     TruncateThread(thread_id="t", drop=1),
     DeleteThread(thread_id="t"),
+    PurgeThread(thread_id="t", older_than=LARGEST_TIME),
     UpsertRun(run=run("r")),
     CheckRun(run_id="r", thread_id="t"),
     EndWait(run_id="w"),

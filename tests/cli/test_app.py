@@ -113,7 +113,7 @@ def test_every_option_says_what_it_is_for(path: tuple[str, ...]) -> None:
         (
             ["delete"],
             " Did you mean `treadle documents delete` or `treadle mailboxes delete` "
-            "or `treadle threads delete`?",
+            "or `treadle runs delete` or `treadle threads delete`?",
         ),
         (
             ["mailboxes", "shown"],

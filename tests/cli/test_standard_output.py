@@ -70,6 +70,7 @@ WORKING: dict[str, list[str]] = {
     "documents put": ["documents", "put", "c", "k", "--value", "1"],
     "documents show": ["documents", "show", "c", "k-shown"],
     "runs answer": ["runs", "answer", "asks-{kind}", "1", "--run-id", "answer-{kind}"],
+    "runs delete": ["runs", "delete", "--yes", "run-{kind}"],
     "runs list": ["runs", "list"],
     "runs request": ["runs", "request", "helper", "said", "--run-id", "asked-{kind}"],
     "runs show": ["runs", "show", "r1"],
@@ -77,6 +78,7 @@ WORKING: dict[str, list[str]] = {
     "send": ["send", "m3", "1"],
     "threads delete": ["threads", "delete", "--yes", "t-{kind}"],
     "threads list": ["threads", "list"],
+    "threads purge": ["threads", "purge", "--yes", "--older-than", "9d"],
     "threads follow": ["threads", "follow", "said", "--after", "0"],
     "threads fork": ["threads", "fork", "t1", "fork-{kind}"],
     "threads show": ["threads", "show", "t1"],
@@ -109,6 +111,8 @@ def test_output_that_arrives_nowhere_ends_every_command_the_same_way(
         await store.documents.put("c", "k-shown", 1)
         asking = treadle.RunRecord(run_id=f"asks-{kind}", thread_id="said", status="waiting")
         await store.runs.upsert(asking)
+        done = treadle.RunRecord(run_id=f"run-{kind}", thread_id="said", status="done")
+        await store.runs.upsert(done)
 
     in_store(agents, add)
     in_store("sqlite:///store.db", add)

@@ -17,6 +17,7 @@ from treadle.core.commands import Commands, Receipt
 from treadle.core.hints import Hint
 from treadle.core.queries import Query
 from treadle.store.erasing import Erased
+from treadle.store.retention import PurgedThreads
 from treadle.store.store import AT, BT, CT, DT, ET, FT, T
 
 
@@ -108,6 +109,37 @@ class Store(Opening):
             self._store.erase(
                 resource_id, thread_documents=thread_documents, dry_run=dry_run, report=report
             )
+        )
+
+    def purge_threads(
+        self,
+        older_than: int,
+        *,
+        resource_id: str | None = None,
+        report: Callable[[PurgedThreads], object] = lambda _: None,
+    ) -> PurgedThreads:
+        """Delete threads that nobody has written to for long, with their runs and mailboxes.
+
+        A thread goes if it was changed last before `older_than`. It stays, and is counted in
+        `active`, if its mailbox has entries that have not ended, one of its runs runs or waits, or
+        a thread below it stays. Dead letters in the mailbox go, and so do dedupe keys, which may
+        be used again. Documents stay: give them an expiry.
+
+        It commits one thread at a time, and up to 100 of its runs before that, so that others can
+        go on. If it is interrupted, do it again: it deletes what is left. A thread that somebody
+        writes to meanwhile stays, and what is sent to it; its older runs may be deleted.
+
+        Args:
+            older_than: in unix milliseconds.
+            resource_id: only threads of this owner, and those below them without an owner.
+            report: called after each thread with what has been done so far.
+
+        Raises:
+            InvalidValue: an argument has another type, or `older_than` is no time.
+            CorruptRecord: a record that would have to be changed is damaged.
+        """
+        return self._portal.call(
+            self._store.purge_threads(older_than, resource_id=resource_id, report=report)
         )
 
     def changes(

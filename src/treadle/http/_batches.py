@@ -51,6 +51,7 @@ ACTIONS: dict[type[Command[Any]], Action] = {
     commands.Pause: "pause",
     commands.Purge: "purge",
     commands.PurgeDocuments: "purge",
+    commands.PurgeThread: "purge",
     commands.PutDocument: "write_documents",
     commands.Release: "claim",
     commands.Requeue: "requeue",

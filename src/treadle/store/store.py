@@ -20,6 +20,7 @@ from treadle.store.documents import Documents
 from treadle.store.erasing import Erased, Erasure
 from treadle.store.live import Live
 from treadle.store.mailboxes import Mailboxes
+from treadle.store.retention import PurgedThreads, ThreadPurge, check_purge
 from treadle.store.run_arguments import check_flag
 from treadle.store.run_requests import RunRequests
 from treadle.store.runs import Runs
@@ -202,6 +203,39 @@ class Store:
             raise InvalidValue("erase.report", f"it must be a function, not {shorten(report)}")
         erasure = Erasure(self._backend, self.commit, report, of_threads=thread_documents)
         return await (erasure.count(resource_id) if dry_run else erasure.run(resource_id))
+
+    async def purge_threads(
+        self,
+        older_than: int,
+        *,
+        resource_id: str | None = None,
+        report: Callable[[PurgedThreads], object] = lambda _: None,
+    ) -> PurgedThreads:
+        """Delete threads that nobody has written to for long, with their runs and mailboxes.
+
+        A thread goes if it was changed last before `older_than`. It stays, and is counted in
+        `active`, if its mailbox has entries that have not ended, one of its runs runs or waits, or
+        a thread below it stays. Dead letters in the mailbox go, and so do dedupe keys, which may
+        be used again. Documents stay: give them an expiry.
+
+        It commits one thread at a time, and up to 100 of its runs before that, so that others can
+        go on. If it is interrupted, do it again: it deletes what is left. A thread that somebody
+        writes to meanwhile stays, and what is sent to it; its older runs may be deleted.
+
+        Args:
+            older_than: in unix milliseconds.
+            resource_id: only threads of this owner, and those below them without an owner.
+            report: called after each thread with what has been done so far.
+
+        Raises:
+            InvalidValue: an argument has another type, or `older_than` is no time.
+            CorruptRecord: a record that would have to be changed is damaged.
+        """
+        check_purge(older_than, resource_id, report)
+        purge = ThreadPurge(
+            self._backend, self.commit, report, older_than=older_than, resource_id=resource_id
+        )
+        return await purge.run()
 
     def changes(
         self, *, thread_id: str | None = None, mailbox_id: str | None = None

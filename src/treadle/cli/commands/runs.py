@@ -1,4 +1,4 @@
-"""`treadle runs`: list and show runs, ask for them, answer them, and sum what they used."""
+"""`treadle runs`: list and show runs, ask for and answer them, delete them, sum what they used."""
 
 from collections.abc import Awaitable
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ import click
 from treadle.cli.opening import change_store, read_store, write_store
 from treadle.cli.options import after_option, json_option, limit_option, store_option
 from treadle.cli.paging import write_found
+from treadle.cli.run_deletions import delete
 from treadle.cli.terminal.help import ExampleGroup
 from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.output import (
@@ -317,6 +318,9 @@ def answer_run(
         write_json(to_plain(given))
     else:
         write_line(run_id if given.request is None else given.request.run_id)
+
+
+runs.add_command(delete)
 
 
 def _read_answer(answer: str | None, text: str | None, cancelled: bool) -> Json:

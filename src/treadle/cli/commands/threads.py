@@ -24,6 +24,7 @@ from treadle.cli.terminal.help import ExampleGroup
 from treadle.cli.terminal.output import time_text, write_json, write_line
 from treadle.cli.terminal.tables import Column
 from treadle.cli.terminal.transcript import write_transcript
+from treadle.cli.thread_deletions import purge
 from treadle.core.codec import to_plain
 from treadle.core.edits import Truncated
 from treadle.core.heads import HeadKey, HeadPage, ThreadSummary
@@ -307,6 +308,7 @@ def fork_thread(
 
 
 threads.add_command(follow_thread)
+threads.add_command(purge)
 
 
 def _cells(head: ThreadSummary) -> tuple[str, ...]:

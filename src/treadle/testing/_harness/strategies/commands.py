@@ -37,6 +37,7 @@ from treadle.core.endings import (
 from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import SETTLED, TERMINAL, Enqueue, EnsureMailbox, Send
+from treadle.core.old_threads import PurgeThread
 from treadle.core.patches import Append, Increment
 from treadle.core.pauses import Pause, Resume
 from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreRun, RestoreThread
@@ -448,6 +449,7 @@ def _seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
             statuses=st.sampled_from([SETTLED, tuple(TERMINAL), ("cancelled",), ()]),
         ),
         st.builds(DeleteMailbox, mailbox_id=mailbox_ids),
+        st.builds(PurgeThread, thread_id=thread_ids | mailbox_ids, older_than=times(now)),
         st.builds(RestoreMailbox, mailbox=states(now)),
         st.builds(RestoreRun, run=runs(now)),
         *of_runs.seldom(now),

@@ -10,6 +10,7 @@ from treadle.testing.conformance.threads import (
     listings,
     message_times,
     messages,
+    old,
     past,
     states,
     updates,
@@ -28,5 +29,6 @@ checks: tuple[Check, ...] = (
     *forks.checks,
     *deltas.checks,
     *past.checks,
+    *old.checks,
     *states.checks,
 )

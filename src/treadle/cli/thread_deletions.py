@@ -1,0 +1,64 @@
+"""`treadle threads purge`: what removes old conversations for good."""
+
+import click
+
+from treadle.cli.confirming import confirm_deletion, yes_option
+from treadle.cli.opening import change_store
+from treadle.cli.options import duration, json_option, store_option
+from treadle.cli.terminal.counts import counted, counted_rows
+from treadle.cli.terminal.help import ExampleCommand
+from treadle.cli.terminal.output import time_text, write_json, write_line
+from treadle.cli.terminal.progress import progress
+from treadle.clock import system_clock
+from treadle.core.codec import to_plain
+from treadle.store.retention import PurgedThreads
+from treadle.store.store import Store
+
+
+@click.command(
+    "purge",
+    cls=ExampleCommand,
+    examples=(
+        "treadle threads purge --older-than 365d",
+        "treadle threads purge --older-than 30d --owner user-17 --yes",
+    ),
+)
+@store_option()
+@click.option(
+    "--older-than",
+    type=duration,
+    metavar="DURATION",
+    required=True,
+    help="How long ago they were changed last, at least: 12h, 90d.",
+)
+@click.option("--owner", metavar="ID", help="Only threads of this owner.")
+@yes_option
+@json_option
+def purge(older_than: int, owner: str | None, yes: bool, as_json: bool) -> None:
+    """Delete conversations that nobody has written to for long.
+
+    Their runs go with them, and their mailboxes, with dead letters. A thread stays if its mailbox
+    has entries that have not ended, one of its runs runs or waits, or a thread below it stays.
+    Documents stay. If it is interrupted, run it again.
+
+    --json: {"threads", "runs", "mailboxes", "entries"}, the numbers deleted, and "active", that of
+    the old threads that stay.
+    """
+    until = max(system_clock() - older_than, 0)
+    if not yes:
+        whose = "all threads" if owner is None else f"the threads of {owner!r}"
+        confirm_deletion(f"{whose} that were changed last before {time_text(until)}")
+
+    async def work(store: Store) -> PurgedThreads:
+        with progress("purging", None, unit="threads") as bar:
+            return await store.purge_threads(
+                until, resource_id=owner, report=lambda _: bar.advance(1)
+            )
+
+    purged = to_plain(change_store(work))
+    if as_json:
+        write_json(purged)
+        return
+    write_line(f"purged {counted_rows(purged)}")
+    if purged["active"]:
+        write_line(f"left {counted(purged['active'], 'old thread')}: work waits there, or below")

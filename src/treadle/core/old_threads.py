@@ -1,0 +1,56 @@
+"""Old threads: deleting one that nobody writes to, unless work waits for it."""
+
+from typing import Protocol
+
+from treadle.core.commands import Command
+from treadle.core.heads import HeadRows
+from treadle.core.ids import ThreadId
+from treadle.core.limits import Time
+from treadle.core.mailboxes import STATUSES, MailboxRows, is_terminal
+from treadle.core.read_set import ReadSet
+from treadle.core.threads import ThreadMetadata
+
+
+class OldThreadRows(HeadRows, MailboxRows, Protocol):
+    """The rows that the deletion of an old thread needs."""
+
+
+def last_written(metadata: ThreadMetadata) -> int | None:
+    """When a thread was changed last, in unix milliseconds; None if that is not known."""
+    return metadata.created_at if metadata.updated_at is None else metadata.updated_at
+
+
+class PurgeThread(Command[int | None], frozen=True, kw_only=True):
+    """Deletes a thread that was changed last before `older_than`, and the mailbox with its id.
+
+    Result: how many entries the mailbox had. None: the thread does not exist, or it stays, because
+    it was changed since, its mailbox has entries that have not ended, or its time is not known. Its
+    runs stay.
+    """
+
+    thread_id: ThreadId
+    older_than: Time
+    """In unix milliseconds."""
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The thread with its labels, the mailbox, and its entries."""
+        read_set.threads.add(self.thread_id)
+        read_set.labels.add(self.thread_id)
+        read_set.mailboxes.add(self.thread_id)
+        read_set.entries_of.add(self.thread_id)
+
+    def apply(self, rows: OldThreadRows, now: int) -> int | None:
+        """Remove the thread, the state of the mailbox, and the entries."""
+        if self.thread_id not in rows.threads:
+            return None
+        written = last_written(rows.find_labels(self.thread_id).metadata)
+        if written is None or written >= self.older_than:
+            return None
+        entries = list(rows.find_entries(self.thread_id, STATUSES))
+        if not all(map(is_terminal, entries)):
+            return None
+        for entry in entries:
+            rows.entries.remove(entry.entry_id)
+        rows.mailboxes.remove(self.thread_id)
+        rows.threads.remove(self.thread_id)
+        return len(entries)

@@ -1,0 +1,161 @@
+"""Retention: threads that nobody has written to for long are deleted, unless they are active."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, cast
+
+import msgspec
+
+from treadle.backends.base import Backend
+from treadle.core.codec import Model, always_encoded
+from treadle.core.commands import Command, Commands, Receipt
+from treadle.core.heads import ListHeads, LoadHead, ThreadSummary
+from treadle.core.limits import LARGEST_TIME, PAGE, Count
+from treadle.core.mailbox_queries import CountEntries, LoadMailbox
+from treadle.core.old_threads import PurgeThread, last_written
+from treadle.core.queries import Together
+from treadle.core.run_queries import FindActiveRun, SearchRuns
+from treadle.core.runs import DeleteRun
+from treadle.errors import InvalidValue, shorten
+from treadle.store.belongings import children_of
+
+_RUNS = 100
+"""Largest number of runs that are deleted in one step."""
+
+
+class PurgedThreads(Model, frozen=True, kw_only=True):
+    """What a purge of threads has deleted, and how many old threads stay."""
+
+    threads: Count = always_encoded(0)
+    runs: Count = always_encoded(0)
+    mailboxes: Count = always_encoded(0)
+    entries: Count = always_encoded(0)
+    active: Count = always_encoded(0)
+    """How many old threads stay, because they or a thread below them are active."""
+
+
+def check_purge(older_than: object, resource_id: object, report: object) -> None:
+    """Check the arguments of a purge of threads.
+
+    Raises:
+        InvalidValue: one of them has another type, or `older_than` is no time.
+    """
+    is_time = isinstance(older_than, int) and not isinstance(older_than, bool)
+    if not is_time or not 0 <= cast("int", older_than) <= LARGEST_TIME:
+        reason = f"it must be a time in milliseconds, not {shorten(older_than)}"
+        raise InvalidValue("purge_threads.older_than", reason)
+    if not isinstance(resource_id, str | None):
+        reason = f"it must be a text, not {shorten(resource_id)}"
+        raise InvalidValue("purge_threads.resource_id", reason)
+    if not callable(report):
+        reason = f"it must be a function, not {shorten(report)}"
+        raise InvalidValue("purge_threads.report", reason)
+
+
+class ThreadPurge:
+    """One purge of threads; it can be stopped at any point and done again.
+
+    Args:
+        backend: the store's.
+        commit: commits a batch.
+        report: called after each thread with what has been done so far.
+        older_than: threads go that were changed last before it, in unix milliseconds.
+        resource_id: only threads of this owner.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        commit: Callable[[Commands], Awaitable[Receipt]],
+        report: Callable[[PurgedThreads], object],
+        *,
+        older_than: int,
+        resource_id: str | None,
+    ) -> None:
+        self._backend = backend
+        self._commit = commit
+        self._report = report
+        self._older_than = older_than
+        self._resource_id = resource_id
+        self._counts: Counter[str] = Counter()
+        self._stay: set[str] = set()
+        """The old threads that stay."""
+
+    async def run(self) -> PurgedThreads:
+        """Delete the old threads, those below them first."""
+        async for thread in self._old_threads():
+            if thread.id not in self._stay:
+                await self._purge_with_those_below(thread)
+        return self._purged()
+
+    def _purged(self) -> PurgedThreads:
+        return msgspec.convert({**self._counts, "active": len(self._stay)}, type=PurgedThreads)
+
+    async def _old_threads(self) -> AsyncIterator[ThreadSummary]:
+        after: str | None = None
+        while True:
+            query = ListHeads(
+                by="updated_at", after=after, limit=PAGE, resource_id=self._resource_id
+            )
+            page = await self._backend.read(query)
+            for thread in page.items:
+                if (thread.metadata.updated_at or 0) >= self._older_than:
+                    return
+                yield thread
+            after = page.next_cursor
+            if after is None:
+                return
+
+    async def _purge_with_those_below(self, root: ThreadSummary) -> None:
+        """Delete a thread behind those below it; it stays if one of them does."""
+        found, parents = [root], {root.id: root.id}  # a thread may be below itself
+        for parent in found:
+            async for child in children_of(self._backend, parent.id):
+                if child.id not in parents:
+                    parents[child.id] = parent.id
+                    found.append(child)
+        with_children: set[str] = set()
+        for thread in reversed(found):
+            if not self._goes_by_age(thread):
+                with_children.add(parents[thread.id])
+                continue
+            if thread.id in with_children or not await self._purge(thread.id):
+                self._stay.add(thread.id)
+                with_children.add(parents[thread.id])
+            self._report(self._purged())
+
+    def _goes_by_age(self, thread: ThreadSummary) -> bool:
+        is_theirs = self._resource_id is None or thread.resource_id in (None, self._resource_id)
+        written = last_written(thread.metadata)
+        return is_theirs and written is not None and written < self._older_than
+
+    async def _purge(self, thread_id: str) -> bool:
+        """Delete a thread with its runs and its mailbox; return False if it stays."""
+        mailbox, waiting, run = await self._backend.read(
+            Together(
+                queries=(
+                    LoadMailbox(mailbox_id=thread_id),
+                    CountEntries(mailbox_id=thread_id),
+                    FindActiveRun(thread_id=thread_id),
+                )
+            )
+        )
+        if run is not None or waiting.queued or waiting.claimed:
+            return False
+        await self._delete_runs(thread_id)
+        step = PurgeThread(thread_id=thread_id, older_than=self._older_than)
+        [entries] = (await self._commit((step,))).results
+        if entries is None:  # somebody has written to it, sent something, or deleted it meanwhile
+            return await self._backend.read(LoadHead(thread_id=thread_id)) is None
+        self._counts["threads"] += 1
+        self._counts["entries"] += entries
+        self._counts["mailboxes"] += mailbox is not None
+        return True
+
+    async def _delete_runs(self, thread_id: str) -> None:
+        """Delete the runs that are done; before the thread, which leads to them."""
+        query = SearchRuns(thread_id=thread_id, statuses=("done",), limit=_RUNS)
+        while runs := (await self._backend.read(query)).items:
+            steps: list[Command[Any]] = [DeleteRun(run_id=run.run_id) for run in runs]
+            receipt = await self._commit(tuple(steps))
+            self._counts["runs"] += sum(receipt.results)
