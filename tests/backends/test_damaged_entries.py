@@ -80,7 +80,7 @@ DAMAGE = {
     "a payload that was cut off": ("payload", CUT_OFF),
     "an unknown status": ("status", "lost"),
     "an unknown origin": ("origin", "space"),
-    "an error that is no text": ("last_error", "{"),
+    "an error that is not a text": ("last_error", "{"),
     "a count below zero": ("attempt_count", "-1"),
     "a generation below zero": ("generation", "-1"),
 }

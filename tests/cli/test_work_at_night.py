@@ -57,7 +57,7 @@ def test_a_handler_of_another_signature_is_refused_before_it_gets_work(
     run("send", "m", "1")
     result = run("work", f"agents_of_night:{name}", "--processes", processes)
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"treadle: 'agents_of_night:{name}' is no handler: {reason}")
+    assert result.stderr.startswith(f"treadle: 'agents_of_night:{name}' is not a handler: {reason}")
     assert result.stderr.count("\n") == 1
     assert run_json("mailboxes", "stats")["queued"] == 1
 

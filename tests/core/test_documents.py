@@ -1,4 +1,4 @@
-"""Documents: what is no thread, run or entry is refused by its place in the command.
+"""Documents: what is not a thread, run or entry is refused by its place in the command.
 
 What no JSON can hold is in `test_codec`, what no id can be in `test_ids`.
 """

@@ -140,7 +140,7 @@ RULES: dict[str, tuple[Any, str, Any]] = {
         '{"op":"set","path":["a","b"],"value":1}',
         {"a": {"b": 1}},
     ),
-    "set writes over what is no object": (
+    "set writes over what is not an object": (
         {"a": 5},
         '{"op":"set","path":["a","b"],"value":1}',
         {"a": {"b": 1}},
@@ -153,7 +153,7 @@ RULES: dict[str, tuple[Any, str, Any]] = {
     ),
     "delete takes a key": ({"a": 1, "b": 2}, '{"op":"delete","path":["a"]}', {"b": 2}),
     "delete takes an item": ([1, 2], '{"op":"delete","path":[0]}', [2]),
-    "delete of nothing is no error": ({"a": 1}, '{"op":"delete","path":["b","c"]}', {"a": 1}),
+    "delete of nothing is not an error": ({"a": 1}, '{"op":"delete","path":["b","c"]}', {"a": 1}),
     "delete of the root leaves null": ({"a": 1}, '{"op":"delete","path":[]}', None),
     "append adds at the end": (
         {"a": [1]},

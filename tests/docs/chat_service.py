@@ -41,7 +41,7 @@ def save_files(folder: Path) -> None:
     """Save the files of the page in a folder."""
     for block in blocks("python"):
         name = re.match(r"# (\w+\.py)\n", block)
-        assert name is not None, f"this block is no file:\n{block}"
+        assert name is not None, f"this block is not a file:\n{block}"
         (folder / name[1]).write_text(block, encoding="utf-8")
 
 

@@ -94,7 +94,7 @@ async def test_a_line_without_its_end_does_not_swallow_the_next(tmp_path: Path) 
 DAMAGE: dict[str, bytes] = {
     "no JSON": b"\x00\xff",
     "another collection's": b'{"collection":"d","key":["k","9"],"version":1}',
-    "a key that is no list": b'{"collection":"c","key":"k"}',
+    "a key that is not a list": b'{"collection":"c","key":"k"}',
     "too deep": b'{"collection":"c","key":["k","9"],"value":' + b"[" * 100_000 + b"}",
 }
 

@@ -179,7 +179,7 @@ async def test_documents_in_utf_16_are_refused_as_such(tmp_path: Path, encoding:
     assert [finding.path for finding in examine(tmp_path).findings] == ["a.json"]
 
 
-# --- what is no plain file ------------------------------------------------------------------------
+# --- what is not a plain file ---------------------------------------------------------------------
 
 
 def make_socket(path: Path) -> None:

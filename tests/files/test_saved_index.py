@@ -138,7 +138,7 @@ MADE_UP: dict[str, Callable[[dict[str, Any]], object]] = {
     "a place behind the end": lambda found: found["starts"].__setitem__(0, 10**12),
     "a place that is negative": lambda found: found["starts"].__setitem__(0, -1),
     "a line of any length": lambda found: found["sizes"].__setitem__(0, 2**40),
-    "a key that is no text": lambda found: found["keys"].__setitem__(0, 7),
+    "a key that is not a text": lambda found: found["keys"].__setitem__(0, 7),
     "another checksum": lambda found: found.update(checksum=1),
     "more bytes than there are": lambda found: found.update(size=10**9),
     "half of a line": lambda found: found.update(size=found["size"] - 5),

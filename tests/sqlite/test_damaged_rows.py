@@ -127,7 +127,7 @@ DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
         "UPDATE mailboxes SET current_generation = 'one' WHERE mailbox_id = 'box'",
         MAILBOX,
     ),
-    "a mailbox whose further fields are no JSON": (
+    "a mailbox whose further fields are not JSON": (
         "UPDATE mailboxes SET extra = '{' WHERE mailbox_id = 'box'",
         MAILBOX,
     ),
@@ -151,11 +151,11 @@ DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
         "UPDATE payloads SET sender_id = CAST(x'ff' AS TEXT) WHERE entry_id = 'queued'",
         ENTRIES,
     ),
-    "an entry due at a time that is no integer": (
+    "an entry due at a time that is not an integer": (
         "UPDATE entries SET available_at = 0.5 WHERE entry_id = 'queued'",
         ENTRIES,
     ),
-    "an entry whose further fields are no JSON": (
+    "an entry whose further fields are not JSON": (
         "UPDATE payloads SET extra = '{' WHERE entry_id = 'queued'",
         ENTRIES,
     ),

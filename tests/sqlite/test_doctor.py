@@ -205,7 +205,7 @@ DAMAGE: dict[str, tuple[str, str, str]] = {
         Q,
         "priority: Expected `int` <= 255",
     ),
-    "an entry whose further fields are no JSON": (
+    "an entry whose further fields are not JSON": (
         "UPDATE payloads SET extra = '{' WHERE entry_id = 'queued'",
         Q,
         "truncated",

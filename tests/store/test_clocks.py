@@ -1,4 +1,4 @@
-"""The clock of a store is checked: what is no time is never written."""
+"""The clock of a store is checked: what is not a time is never written."""
 
 import math
 from collections.abc import Awaitable, Callable

@@ -29,7 +29,7 @@ def generator(delivery: Delivery) -> Iterator[int]:
 
 
 class Built:
-    """A class is no handler, though it can be called with a delivery."""
+    """A class is not a handler, though it can be called with a delivery."""
 
     def __init__(self, delivery: Delivery) -> None: ...
 

@@ -60,7 +60,7 @@ def _checked(clock: Clock) -> Clock:
     """Return a clock whose times are checked when they are read, before anything is written.
 
     Raises:
-        InvalidValue: it is no clock; later, what it returns is no time.
+        InvalidValue: it is not a clock; later, what it returns is not a time.
     """
     if clock is system_clock:
         return clock

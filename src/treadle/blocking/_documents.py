@@ -208,7 +208,7 @@ class Documents(DocumentWrites):
 
         Raises:
             CorruptRecord: one cannot be read.
-            InvalidId, InvalidValue: `keys` is no list of keys, or a name or key is not allowed.
+            InvalidId, InvalidValue: `keys` is not a list of keys, or a name or key is not allowed.
         """
         return self._portal.call(self._reads.load_many(collection, keys, now=now))
 

@@ -117,7 +117,7 @@ class Mailboxes(MailboxWrites):
                 among the oldest, and what has ended, except dead letters, among the newest.
 
         Raises:
-            InvalidValue: `after` is no cursor of a listing in this order.
+            InvalidValue: `after` is not a cursor of a listing in this order.
         """
         return self._portal.call(
             self._reads.list_summaries(
@@ -200,7 +200,7 @@ class Mailboxes(MailboxWrites):
             now: the present, for `group`.
 
         Raises:
-            InvalidValue: `after` is no cursor of a listing in this order.
+            InvalidValue: `after` is not a cursor of a listing in this order.
         """
         return self._portal.call(
             self._reads.search_entries(

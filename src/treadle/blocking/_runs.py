@@ -315,7 +315,7 @@ class Runs(RunWrites):
             statuses: only runs in one of these statuses.
 
         Raises:
-            InvalidValue: `after` is no cursor of a listing in this order.
+            InvalidValue: `after` is not a cursor of a listing in this order.
         """
         return self._portal.call(
             self._reads.search(

@@ -101,7 +101,7 @@ class Store(Opening):
             report: called after each thread with what has been deleted so far.
 
         Raises:
-            InvalidValue: the owner is no text, `thread_documents` or `dry_run` neither True nor
+            InvalidValue: the owner is not a text, `thread_documents` or `dry_run` neither True nor
                 False, or `report` no function.
             CorruptRecord: a record that would have to be changed is damaged.
         """

@@ -320,7 +320,7 @@ class Threads(ThreadWrites):
             roots: only threads without a parent.
 
         Raises:
-            InvalidValue: `after` is no cursor of a listing in this order.
+            InvalidValue: `after` is not a cursor of a listing in this order.
         """
         return self._portal.call(
             self._reads.list_heads(
@@ -443,7 +443,7 @@ class Threads(ThreadWrites):
         items: the tokens of an answer, and then the delta with the message. If both are there at
         the same time, the live value comes first. Live values may be lost: see `Live`.
 
-        It ends when the store is closed. Changes of labels (`update`) are no deltas:
+        It ends when the store is closed. Changes of labels (`update`) are not deltas:
         `store.changes(thread_id=…)` says when to read `head` again.
         The caller waits while nothing comes.
 

@@ -1,4 +1,4 @@
-"""The file that a user names for output: it appears when it is complete, unless it is no file."""
+"""The file that a user names for output: it appears when it is complete, if it is a file."""
 
 import os
 import re

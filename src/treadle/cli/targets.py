@@ -24,7 +24,7 @@ def load_handler(target: str) -> Handler:
     try:
         check_handler(handler)
     except InvalidValue as error:
-        reason = f"{target!r} is no handler: {error.reason}; write `async def handle(delivery)`"
+        reason = f"{target!r} is not a handler: {error.reason}; write `async def handle(delivery)`"
         raise Failure(reason) from error
     return cast("Handler", handler)
 

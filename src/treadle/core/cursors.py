@@ -81,9 +81,9 @@ def read_cursor(
         padding = "=" * (-len(cursor) % 4)
         position = msgspec.json.decode(urlsafe_b64decode(cursor + padding), type=kind)
     except (ValueError, RecursionError) as error:
-        raise InvalidValue(where, f"{shorten(cursor)} is no cursor of this listing") from error
+        raise InvalidValue(where, f"{shorten(cursor)} is not a cursor of this listing") from error
     if cursor_of(position) != cursor or not is_id(position.id):
-        raise InvalidValue(where, f"{shorten(cursor)} is no cursor of this listing")
+        raise InvalidValue(where, f"{shorten(cursor)} is not a cursor of this listing")
     if position.by != by:
         reason = f"it is a cursor of a listing by {position.by}, not by {by}"
         raise InvalidValue(where, reason)

@@ -217,7 +217,7 @@ class ListHeads(Query[HeadPage], frozen=True, kw_only=True):
         """Return the position after which the page begins; None is the beginning.
 
         Raises:
-            InvalidValue: `after` is no cursor of this listing.
+            InvalidValue: `after` is not a cursor of this listing.
         """
         return read_cursor(Position[HeadKey], self.after, self.by, f"{where}.after")
 

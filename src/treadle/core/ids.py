@@ -117,7 +117,7 @@ class _Field(msgspec.Struct, frozen=True):
     may_be_none: bool = False
     may_be_empty: bool = False
     default: object = None
-    """Its default, which is allowed although it is no id."""
+    """Its default, which is allowed although it is not an id."""
 
 
 @cache

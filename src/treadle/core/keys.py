@@ -99,7 +99,7 @@ def check_text(where: str, text: str) -> None:
 
 
 def check_range(where: str, prefix: Key, after: Key | None, before: Key | None) -> None:
-    """Refuse a prefix or an end of a range that is no key.
+    """Refuse a prefix or an end of a range that is not a key.
 
     Raises:
         InvalidValue: the message says which; `where` names the command or query.

@@ -173,7 +173,7 @@ class SearchEntries(TimedQuery[FoundEntries], frozen=True, kw_only=True):
         """Return the position behind which the page begins; None is the beginning.
 
         Raises:
-            InvalidValue: `after` is no cursor of this listing.
+            InvalidValue: `after` is not a cursor of this listing.
         """
         return read_cursor(Position[EntryKey], self.after, self.by, f"{where}.after")
 
@@ -272,7 +272,7 @@ class ListSummaries(Query[MailboxSummaryPage], frozen=True, kw_only=True):
         """Return the position behind which the page begins; None is the beginning.
 
         Raises:
-            InvalidValue: `after` is no cursor of this listing.
+            InvalidValue: `after` is not a cursor of this listing.
         """
         return read_cursor(Position[MailboxKey], self.after, self.by, f"{where}.after")
 

@@ -27,7 +27,7 @@ class Set(SortedModel, frozen=True, tag_field="op", tag="set"):
 
 
 class Delete(SortedModel, frozen=True, tag_field="op", tag="delete"):
-    """Remove the value at `path`; it is no error if there is none."""
+    """Remove the value at `path`; it is not an error if there is none."""
 
     path: Path
 

@@ -108,7 +108,7 @@ def check_queries(queries: Sequence[object]) -> Together:
     """Return queries, checked, to be answered together.
 
     Raises:
-        InvalidId, InvalidValue: an argument is out of its range, or one of them is no query; the
+        InvalidId, InvalidValue: an argument is out of its range, or one of them is not a query; the
             message says where, such as `queries[1].limit`.
     """
     checked_queries: list[Query[Any]] = []

@@ -144,7 +144,7 @@ class SearchRuns(Query[FoundRuns], frozen=True, kw_only=True):
         """Return the position after which the page begins; None is the beginning.
 
         Raises:
-            InvalidValue: `after` is no cursor of this listing.
+            InvalidValue: `after` is not a cursor of this listing.
         """
         return read_cursor(Position[RunKey], self.after, self.by, f"{where}.after")
 

@@ -30,7 +30,7 @@ class Answer(Model, frozen=True, kw_only=True):
     def approved(self) -> bool:
         """Whether it is a plain yes: "resolved", with {"approved": true}, true or no payload.
 
-        Anything else is no approval, not even an answer in other words: read those in `payload`.
+        Nothing else is an approval, not even an answer in other words: read those in `payload`.
         """
         if self.status != "resolved":
             return False

@@ -52,7 +52,7 @@ def read_messages(messages: Iterable[Json]) -> list[Message]:
     """Return the messages of a client, without those that a thread does not keep.
 
     Raises:
-        InvalidValue: one of them is no message.
+        InvalidValue: one of them is not a message.
     """
     return [
         read
@@ -70,7 +70,7 @@ def _read(plain: Json, where: str) -> Message | None:
         return None
     role = _ROLES.get(given.role)
     if role is None:
-        raise InvalidValue(f"{where}.role", f"{given.role!r} is no role of AG-UI")
+        raise InvalidValue(f"{where}.role", f"{given.role!r} is not a role of AG-UI")
     if role == "tool" and given.tool_call_id is None:
         raise InvalidValue(f"{where}.toolCallId", "a result must name the call that it answers")
     content = given.content

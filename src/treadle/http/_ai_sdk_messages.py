@@ -65,7 +65,7 @@ def read_messages(messages: Sequence[Json]) -> Said:
     """Return what a client says.
 
     Raises:
-        InvalidValue: one of them is no message.
+        InvalidValue: one of them is not a message.
     """
     where = "body.messages"
     given = [
@@ -100,7 +100,7 @@ def _read(message: UiMessage, where: str) -> Message | None:
         case "assistant":
             return None
         case role:
-            raise InvalidValue(f"{where}.role", f"{role!r} is no role of the AI SDK")
+            raise InvalidValue(f"{where}.role", f"{role!r} is not a role of the AI SDK")
 
 
 def _converted(plain: Json, kind: type[StructT], where: str) -> StructT:

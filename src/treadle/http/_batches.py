@@ -144,7 +144,7 @@ def _command(call: Call, plain: dict[str, Json], number: int) -> Command[Any]:
     name = plain.pop("command", None)
     kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise InvalidValue(f"{where}.command", f"{shorten(name)} is no command of a batch")
+        raise InvalidValue(f"{where}.command", f"{shorten(name)} is not a command of a batch")
     call.require(ACTIONS[kind])
     if kind is Take:
         if "name" in plain:

@@ -33,7 +33,7 @@ _NATURAL = re.compile(r"[0-9]{1,18}")
 
 
 class Fields(Model, frozen=True, kw_only=True):
-    """The fields of a body that is no model of the store; it takes no others."""
+    """The fields of a body that is not a model of the store; it takes no others."""
 
     other_names: ClassVar[Mapping[str, str]] = {}
     """Further names of fields, as the reference has them."""

@@ -35,7 +35,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     handle: Callable[[Call], Awaitable[Response]]
     query: type[msgspec.Struct] | None = None
     """The parameters of the query, as the fields of a struct. Fields that the path names, and
-    `now`, are no parameters."""
+    `now`, are not parameters."""
     body: type[Body] | None = None
     """The same for the fields of the body."""
     form: type[msgspec.Struct] | None = None

@@ -58,7 +58,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """The user or program that makes a request.
 
     Raises:
-        ValueError: it has no id or no owner, or it may do something that is no `Action`.
+        ValueError: it has no id or no owner, or it may do something that is not an `Action`.
     """
 
     id: str
@@ -77,7 +77,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         unknown = set(self.can) - ALL_ACTIONS
         if unknown:
             raise ValueError(
-                f"principal {self.id!r} can do {sorted(unknown)}, which are no actions"
+                f"principal {self.id!r} can do {sorted(unknown)}, which are not actions"
             )
 
     @property

@@ -230,7 +230,7 @@ def _read(message: treadle.Message, thread_id: str) -> Message:
         return Message.from_dict({**fields, "contents": _as_contents(message.content)})
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         where = f"a message of thread {thread_id!r}"
-        reason = f"it is no message of Agent Framework: {error!r}"
+        reason = f"it is not a message of Agent Framework: {error!r}"
         raise CorruptRecord(where, reason, "find out which program wrote it") from error
 
 

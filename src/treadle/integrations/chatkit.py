@@ -81,7 +81,7 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
             return await _page(_THREAD, self._threads(context), limit, after, order)
 
     async def delete_thread(self, thread_id: str, context: TContext) -> None:
-        """Delete a thread with its items; one that does not exist is no error."""
+        """Delete a thread with its items; one that does not exist is not an error."""
         items = self._items(thread_id, context)
         await self._threads(context).delete(thread_id, also=items.delete_all)
 
@@ -125,7 +125,7 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
             return _read(_ITEM, item_id, await self._items(thread_id, context).load(item_id))
 
     async def delete_thread_item(self, thread_id: str, item_id: str, context: TContext) -> None:
-        """Delete an item of a thread; one that does not exist is no error."""
+        """Delete an item of a thread; one that does not exist is not an error."""
         await self._items(thread_id, context).delete(item_id)
 
     async def save_attachment(self, attachment: Attachment, context: TContext) -> None:
@@ -146,7 +146,7 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
         return _read(_ATTACHMENT, attachment_id, found.value)
 
     async def delete_attachment(self, attachment_id: str, context: TContext) -> None:
-        """Delete the metadata of an attachment; one that does not exist is no error."""
+        """Delete the metadata of an attachment; one that does not exist is not an error."""
         key = self._attachment(attachment_id, context)
         await self._store.documents.delete(self._collection, key)
 

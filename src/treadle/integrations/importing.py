@@ -42,8 +42,8 @@ class Importer(Protocol):
         """Import, and yield each conversation.
 
         Raises:
-            InvalidValue: the source is no database of the framework, or no export, or it cannot be
-                read.
+            InvalidValue: the source is not a database of the framework, or not an export, or it
+                cannot be read.
             ImportError: a package that reads the source is missing.
             StoreUnavailable: the store is not available; what was yielded is in it.
         """

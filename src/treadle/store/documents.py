@@ -261,10 +261,10 @@ class Documents(DocumentWrites):
 
         Raises:
             CorruptRecord: one cannot be read.
-            InvalidId, InvalidValue: `keys` is no list of keys, or a name or key is not allowed.
+            InvalidId, InvalidValue: `keys` is not a list of keys, or a name or key is not allowed.
         """
         if isinstance(keys, str) or not isinstance(keys, Iterable):
-            raise InvalidValue("loadDocuments.keys", f"{shorten(keys)} is no list of keys")
+            raise InvalidValue("loadDocuments.keys", f"{shorten(keys)} is not a list of keys")
         query = LoadDocuments(collection=collection, keys=tuple(map(_parts, keys)), now=now)
         return await self._backend.read(check_query(query, "loadDocuments"))
 
@@ -341,7 +341,7 @@ class Documents(DocumentWrites):
 
 def _names(among: Iterable[Any]) -> tuple[DocumentName, ...]:
     if isinstance(among, str) or not isinstance(among, Iterable):
-        raise InvalidValue("purgeDocuments.among", f"{shorten(among)} is no list of documents")
+        raise InvalidValue("purgeDocuments.among", f"{shorten(among)} is not a list of documents")
     return tuple(_name(each, position) for position, each in enumerate(among))
 
 

@@ -139,7 +139,7 @@ class Mailboxes(MailboxWrites):
                 among the oldest, and what has ended, except dead letters, among the newest.
 
         Raises:
-            InvalidValue: `after` is no cursor of a listing in this order.
+            InvalidValue: `after` is not a cursor of a listing in this order.
         """
         query = ListSummaries(by=by, order=order, after=after, limit=limit, counted=counted)
         return await self._backend.read(check_query(query, "list_summaries"))
@@ -219,7 +219,7 @@ class Mailboxes(MailboxWrites):
             now: the present, for `group`.
 
         Raises:
-            InvalidValue: `after` is no cursor of a listing in this order.
+            InvalidValue: `after` is not a cursor of a listing in this order.
         """
         query = SearchEntries(
             by=by,

@@ -26,7 +26,7 @@ def checked_request(request: object) -> RunRequest:
 
 
 def check_message(message: object, where: str) -> None:
-    """Refuse what is no message; what is in it is checked when it is committed.
+    """Refuse what is not a message; what is in it is checked when it is committed.
 
     Raises:
         InvalidValue: it is something else.
@@ -51,7 +51,7 @@ def check_sender(sender_id: object, where: str) -> None:
     """Refuse what an entry cannot have as its sender.
 
     Raises:
-        InvalidValue: it is no text.
+        InvalidValue: it is not a text.
     """
     sender = cast("str | None", sender_id)
     checked(Send(entry_id="any", mailbox_id="any", payload=None, sender_id=sender), where)

@@ -356,7 +356,7 @@ class Runs(RunWrites):
             statuses: only runs in one of these statuses.
 
         Raises:
-            InvalidValue: `after` is no cursor of a listing in this order.
+            InvalidValue: `after` is not a cursor of a listing in this order.
         """
         query = SearchRuns(
             by=by,

@@ -347,7 +347,7 @@ class Threads(ThreadWrites):
             roots: only threads without a parent.
 
         Raises:
-            InvalidValue: `after` is no cursor of a listing in this order.
+            InvalidValue: `after` is not a cursor of a listing in this order.
         """
         query = ListHeads(
             by=by,
@@ -466,7 +466,7 @@ class Threads(ThreadWrites):
         items: the tokens of an answer, and then the delta with the message. If both are there at
         the same time, the live value comes first. Live values may be lost: see `Live`.
 
-        It ends when the store is closed. Changes of labels (`update`) are no deltas:
+        It ends when the store is closed. Changes of labels (`update`) are not deltas:
         `store.changes(thread_id=…)` says when to read `head` again. To do something while nothing
         comes, use `asyncio.wait` on a task of `anext`, as a cancelled `anext` ends it.
 

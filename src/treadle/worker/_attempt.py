@@ -37,7 +37,7 @@ class Attempt:
         self.error: BaseException | None = None
         """What the handler has raised."""
         self.is_stopped = False
-        """Whether the handler was stopped, so that what it raised is no failure."""
+        """Whether the handler was stopped, so that what it raised is not a failure."""
         self.news = asyncio.Event()
         """Set when the mailbox may have changed, and when the handler should stop."""
         self.handling: asyncio.Task[None] | None = None

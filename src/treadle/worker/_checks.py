@@ -23,7 +23,7 @@ def check_handler(handler: object) -> None:
     """Check that a handler can be called with a delivery, and that the call does its work.
 
     Raises:
-        InvalidValue: it is no function, takes other arguments, or is a generator.
+        InvalidValue: it is not a function, takes other arguments, or is a generator.
     """
     if not callable(handler) or inspect.isclass(handler):
         reason = f"it must be a function that takes a delivery, not {shorten(handler)}"
@@ -83,7 +83,7 @@ def check_random(random: object) -> None:
     """Check that jitter can be drawn.
 
     Raises:
-        InvalidValue: it is no source of random numbers.
+        InvalidValue: it is not a source of random numbers.
     """
     if random is not None and not isinstance(random, Random):
         raise InvalidValue("random", f"it must be a random.Random, not {shorten(random)}")

@@ -122,7 +122,7 @@ class Delivery:
             limit: how many at most.
 
         Raises:
-            InvalidValue: `limit` is no integer.
+            InvalidValue: `limit` is not an integer.
             ClaimConflict: a claim is lost, or all entries are settled.
             TimeoutError: the store did not answer before the lease ended.
         """
@@ -252,7 +252,7 @@ def leases_of(delivery: Delivery) -> tuple[Lease, ...]:
 async def commit_held(delivery: Delivery, commands: Commands) -> None:
     """Commit something of the worker's own, only while all entries of a delivery are held.
 
-    It is no batch of the handler's, which may have forgotten its own.
+    It is not a batch of the handler's, which may have forgotten its own.
 
     Raises:
         ClaimConflict, TimeoutError, TreadleError: as for `Delivery.batch`.

@@ -20,8 +20,8 @@ class Contained(Coroutine[Any, Any, T]):
     An event loop ends when a task raises `SystemExit` or `KeyboardInterrupt`: a tool that is
     written as a program would end the process, and whatever else it works on.
 
-    It is no `async def` around `work`: a task that is cancelled before it begins would leave `work`
-    behind, never awaited.
+    It is not an `async def` around `work`: a task that is cancelled before it begins would leave
+    `work` behind, never awaited.
     """
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:

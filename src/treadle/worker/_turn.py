@@ -139,7 +139,7 @@ class Turn:
             limit: how many entries at most.
 
         Raises:
-            InvalidValue: `limit` is no integer.
+            InvalidValue: `limit` is not an integer.
             ClaimConflict: a claim is lost, or all entries are settled.
             TimeoutError: the store did not answer before the lease ended.
         """
@@ -176,7 +176,7 @@ class Turn:
             output_tokens: how many more it has written, 0 or more.
 
         Raises:
-            InvalidValue: a number is no integer, or negative.
+            InvalidValue: a number is not an integer, or negative.
         """
         self._record.count(input_tokens, output_tokens)
 

@@ -73,7 +73,7 @@ class TurnRecord:
         """Add tokens to what this attempt has used.
 
         Raises:
-            InvalidValue: a number is no integer, negative, or too large.
+            InvalidValue: a number is not an integer, negative, or too large.
         """
         read, written = self.tokens
         _check("count_tokens.input_tokens", read, input_tokens)

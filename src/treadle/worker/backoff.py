@@ -20,7 +20,7 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
 
     Raises:
         InvalidValue: `base_ms` is below 1, `factor` below 1, or `max_ms` below `base_ms` or
-            above 2^63 - 1; or one of them is no number (the times must be integers).
+            above 2^63 - 1; or one of them is not a number (the times must be integers).
     """
 
     base_ms: int = 1_000

@@ -19,7 +19,7 @@ from treadle.integrations.google_adk._events import as_message
 from treadle.queries import ListDocuments, LoadThread
 
 ODD = "Ä b/c..d%2E~:\\é"
-"""A text that is no id of a store."""
+"""A text that is not an id of a store."""
 
 
 async def load(service: TreadleSessionService, name: str = "s", **options: Any) -> Session:

@@ -62,7 +62,7 @@ DIFFERENCES = {
         "test_sqlite_session_rollback_failure_evicts_connection",
         "test_suffix_transaction_rolls_back_failed_insert",
     ],
-    "they write rows that are no JSON, which it skips; Treadle raises CorruptRecord": [
+    "they write rows that are not JSON, which it skips; Treadle raises CorruptRecord": [
         "test_sqlite_session_get_items_limit_skips_corrupt_newest_rows",
         "test_sqlite_session_get_items_session_settings_limit_skips_corrupt_rows",
         "test_sqlite_session_pop_item_returns_none_after_dropping_only_corrupt_rows",

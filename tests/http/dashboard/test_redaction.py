@@ -25,7 +25,7 @@ SECRET = "hush-hush"
 
 @pytest.fixture
 async def full_store(store: Store) -> Store:
-    """A store whose every text that is no id says the same."""
+    """A store whose every text that is not an id says the same."""
     secret: dict[str, Json] = {SECRET: SECRET, f"more {SECRET}": [SECRET]}
     titled = ThreadMetadata(extra={"title": SECRET, "topic": SECRET})
     await store.threads.create(

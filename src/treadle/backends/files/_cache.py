@@ -246,7 +246,7 @@ def row_reader(
         try:
             check_optional_id("mailbox", getattr(row, "mailbox_id", None))
         except InvalidId as error:
-            raise CorruptRecord(where, f"its mailbox_id is no id: {error.reason}") from error
+            raise CorruptRecord(where, f"its mailbox_id is not an id: {error.reason}") from error
         return row
 
     return read

@@ -67,7 +67,7 @@ class CollectionFiles:
         """Return the path of a collection's file.
 
         Raises:
-            InvalidId: the name is no id, and its path might lead out of the folder.
+            InvalidId: the name is not an id, and its path might lead out of the folder.
         """
         check_file_name("collection", name)
         return os.path.join(self.folder, name + _SUFFIX)
@@ -138,7 +138,7 @@ class CollectionFiles:
         """Check that a collection's file can be written, before the journal says that it is.
 
         Raises:
-            CorruptRecord: it is no plain file, or its permissions do not let it be written.
+            CorruptRecord: it is not a plain file, or its permissions do not let it be written.
         """
         try:
             self._disk.check_writable(self.path(name))

@@ -130,7 +130,7 @@ class Engine:
         Raises:
             InvalidValue: the folder holds other files and no store.
             SchemaTooNew: a newer Treadle wrote the store.
-            CorruptRecord: the journal is damaged, or another of its files is no plain file.
+            CorruptRecord: the journal is damaged, or another of its files is not a plain file.
             StoreUnavailable: the folder cannot be read or written, or others kept its lock.
         """
         self._replica = None  # a forked child has that of its parent

@@ -79,7 +79,7 @@ def decode_entries(record: Record, path: str) -> tuple[Entry, ...]:
     """Return the entries of a batch from its record in the journal at `path`.
 
     Raises:
-        CorruptRecord: they are no entries, or name documents that cannot be.
+        CorruptRecord: they are not entries, or name documents that cannot be.
     """
     try:
         entries = _decode(record.payload)

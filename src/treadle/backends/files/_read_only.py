@@ -158,7 +158,7 @@ class ReadOnlyEngine(Engine):
 
         Raises:
             SchemaTooNew: a newer Treadle wrote the store.
-            CorruptRecord: the journal is damaged, or another of its files is no plain file.
+            CorruptRecord: the journal is damaged, or another of its files is not a plain file.
             StoreUnavailable: there is no store, it cannot be read, or others kept its lock.
         """
         self._replica = None

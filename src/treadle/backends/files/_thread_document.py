@@ -82,7 +82,7 @@ def read_thread(key: str, data: Bytes, where: str) -> ThreadHead:
         where: the document's path, for errors.
 
     Raises:
-        CorruptRecord: it is no thread, or one with another id.
+        CorruptRecord: it is not a thread, or one with another id.
     """
     found = decode_model(VersionedThread, bytes(data), where)
     if found.id != key:
@@ -100,7 +100,7 @@ def read_summary(key: str, data: Bytes, where: str) -> ThreadSummary:
     """Read the summary of a thread from its document.
 
     Raises:
-        CorruptRecord: it is no thread, or one with another id.
+        CorruptRecord: it is not a thread, or one with another id.
     """
     try:
         found = msgspec.json.decode(data, type=_Summary)
@@ -335,7 +335,7 @@ def read_written(key: str, data: bytes, where: str) -> ThreadDocument:
     """Return a document that this process has written; its messages are not decoded.
 
     Raises:
-        CorruptRecord: it is no thread, or one with another id.
+        CorruptRecord: it is not a thread, or one with another id.
     """
     start = data.index(_MESSAGES) + len(_MESSAGES)
     end = data.index(_FIELD + b"]", start) if data.startswith(_FIELD, start) else start

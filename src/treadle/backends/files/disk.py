@@ -126,7 +126,7 @@ class Disk:
         """Append to a file, which is created if missing and is not synced.
 
         Raises:
-            NotPlainFile: it is no plain file, or has other names.
+            NotPlainFile: it is not a plain file, or has other names.
         """
         flags = os.O_WRONLY | os.O_APPEND
         try:
@@ -145,7 +145,7 @@ class Disk:
         The file is created if missing. Missing bytes before `start` become ends of lines.
 
         Raises:
-            NotPlainFile: it is no plain file, or has other names.
+            NotPlainFile: it is not a plain file, or has other names.
         """
         log = self.open_log(path)
         try:
@@ -175,7 +175,7 @@ class Disk:
         os.replace(source, target)
 
     def sync(self, path: str) -> None:
-        """Make a file's content survive a power failure; what is no plain file is ignored."""
+        """Make a file's content survive a power failure; what is not a plain file is ignored."""
         try:
             descriptor = open_plain(path, os.O_RDWR)
         except (FileNotFoundError, NotPlainFile):
@@ -199,7 +199,7 @@ class Disk:
         """Open a file for reading and writing at any offset; it is created if missing.
 
         Raises:
-            NotPlainFile: it is no plain file, or has other names.
+            NotPlainFile: it is not a plain file, or has other names.
         """
         flags = os.O_RDWR | os.O_CREAT
         return open_plain(path, flags, one_name=True, mode=_mode_beside(path))

@@ -92,7 +92,7 @@ def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
     """
     disk = Disk()
     documents = Documents(disk, os.path.abspath(root))
-    # Something else in the place of a lock file is no lock: moving it makes room for one.
+    # Something else in the place of a lock file is not a lock: moving it makes room for one.
     first = [each for each in report.findings if os.path.basename(each.path) in _LOCKS]
     rest = [each for each in report.findings if each not in first]
     try:

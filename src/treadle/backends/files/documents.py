@@ -161,7 +161,7 @@ class Documents:
         """Return the path of a document.
 
         Raises:
-            InvalidId: the key is no id, and its path might lead out of the folder.
+            InvalidId: the key is not an id, and its path might lead out of the folder.
         """
         check_document_id(table, key)
         return f"{self._folders[table]}{os.sep}{key}{_SUFFIX}"
@@ -171,7 +171,7 @@ class Documents:
         return f"{_PREFIXES[table]}{key}{_SUFFIX}"
 
     def names(self, table: TableName) -> Iterator[str]:
-        """Return the ids that have a document; files whose names are no ids are ignored."""
+        """Return the ids that have a document; files whose names are not ids are ignored."""
         return filter(is_id, self._disk.list_names(self._folders[table], _SUFFIX))
 
     def exists(self, table: TableName, key: str) -> bool:

@@ -64,9 +64,9 @@ class CallerTransaction:
         connection, a cancelled batch may be in it.
 
         Raises:
-            InvalidValue: it is no connection of psycopg, has another encoding than UTF-8, is in no
-                transaction, or in one that reads a single snapshot and so does not see what others
-                have just done; or the server refuses a value.
+            InvalidValue: it is not a connection of psycopg, has another encoding than UTF-8, is in
+                no transaction, or in one that reads a single snapshot and so does not see what
+                others have just done; or the server refuses a value.
             StoreUnavailable: the server refuses; if it is gone, the transaction is lost with it.
         """
         try:

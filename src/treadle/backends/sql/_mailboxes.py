@@ -114,7 +114,7 @@ def search_entries(
 
     def place(row: Row) -> Placed[MailboxEntry] | None:
         entry = read_entry(row)
-        # The statement finds the text of an error in its JSON, whose escapes are no text.
+        # The statement finds the text of an error in its JSON, whose escapes are not text.
         return (query.position_of(entry), entry) if query.matches(entry) else None
 
     reads = [_search(query, searched, now) for searched in _ranges_of(query)]

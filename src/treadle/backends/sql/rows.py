@@ -60,7 +60,7 @@ def text_of(value: object) -> str:
     """The value of a column of text.
 
     Raises:
-        TypeError: it is no text.
+        TypeError: it is not a text.
     """
     if not isinstance(value, str):  # msgspec would read bytes too
         raise TypeError(f"expected text, got {type(value).__name__}")

@@ -32,7 +32,7 @@ def translate_errors(path: str, files: OpenFiles | None = None) -> AbstractConte
             SQLite's own error may say anything, such as "disk I/O error".
 
     Raises:
-        CorruptRecord: the file is damaged, or is no database, or one beside it is no plain file.
+        CorruptRecord: the file is damaged or not a database, or one beside it is not a plain file.
         InvalidValue: a value is too large.
         StoreUnavailable: it cannot be read or written.
     """

@@ -29,7 +29,7 @@ def check_files(path: str) -> None:
     """Check a database file and the files beside it; all may be missing.
 
     Raises:
-        StoreUnavailable: the database is no plain file, or has other names.
+        StoreUnavailable: the database is not a plain file, or has other names.
         NotPlainFile: a file beside it is not plain, or has other names.
         CorruptRecord: its journal names a file that SQLite would delete.
     """

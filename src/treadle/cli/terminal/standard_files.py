@@ -31,7 +31,7 @@ def writing_output() -> Generator[None]:
 
     Raises:
         Failure: there is no room, or standard output is closed.
-        Exit: its reader has gone, as in `treadle export | head`; that is no failure.
+        Exit: its reader has gone, as in `treadle export | head`; that is not a failure.
     """
     try:
         yield

@@ -10,7 +10,7 @@ _MOST = 4
 
 
 def unknown_command(context: click.Context, name: str) -> click.UsageError:
-    """Return the error for a name that is no command of the group of `context`.
+    """Return the error for a name that is not a command of the group of `context`.
 
     It suggests commands of the same or a similar name, here or in another group: first those of
     exactly this name.

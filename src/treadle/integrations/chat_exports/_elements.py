@@ -31,7 +31,7 @@ def split_array(chunks: Iterable[bytes], limit: int) -> Iterator[bytes | Invalid
         limit: the largest element, in bytes; a larger one is skipped.
 
     Raises:
-        InvalidValue: the stream is no array.
+        InvalidValue: the stream is not an array.
     """
     splitter = _Splitter(limit)
     for number, chunk in enumerate(chunks):

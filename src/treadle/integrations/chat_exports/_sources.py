@@ -44,7 +44,7 @@ def read_export(source: str) -> Iterator[Found]:
     """Yield the conversations of an export, in their order.
 
     Raises:
-        InvalidValue: the file is not there, or is no export.
+        InvalidValue: the file is not there, or is not an export.
     """
     path = Path(source)
     if not path.is_file():

@@ -39,7 +39,7 @@ def as_event(stored: StoredMessage, thread_id: str) -> Event:
     except (ValidationError, TypeError) as error:
         where = f"message {stored.cursor} of thread {thread_id!r}"
         raise CorruptRecord(
-            where, f"it is no event of ADK: {error}", "find out which program wrote it"
+            where, f"it is not an event of ADK: {error}", "find out which program wrote it"
         ) from error
 
 

@@ -168,7 +168,7 @@ class TreadleSessionService(BaseSessionService):
         return ListSessionsResponse(sessions=found)
 
     async def delete_session(self, *, app_name: str, user_id: str, session_id: str) -> None:
-        """Delete a session with its events and its state; one that does not exist is no error."""
+        """Delete a session with its events and state; one that does not exist is not an error."""
         store = await self._open_store()
         keys = SessionKeys(app_name, user_id, session_id.strip())
         async with store.batch() as step:

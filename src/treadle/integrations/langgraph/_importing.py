@@ -96,7 +96,7 @@ async def import_checkpoints(store: Store, source: str) -> AsyncGenerator[Import
             "postgresql://…", which needs `langgraph-checkpoint-postgres`.
 
     Raises:
-        InvalidValue: the source is no database of a saver, or cannot be read.
+        InvalidValue: the source is not a database of a saver, or cannot be read.
         ImportError: the package that reads it is missing.
     """
     target = TreadleSaver(store, serde=Unopened())

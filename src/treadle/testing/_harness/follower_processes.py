@@ -44,7 +44,7 @@ class Report(msgspec.Struct):
     seen: list[tuple[int, _Seen]] = []
     """The versions that it has seen, in their order, and their deltas."""
     others: list[str] = []
-    """What came that is no delta."""
+    """What came that is not a delta."""
 
 
 def write_and_follow(subject: Subject, folder: Path, processes: int, seconds: float) -> None:
