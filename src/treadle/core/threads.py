@@ -174,7 +174,12 @@ class ThreadChangeSet(SortedModel, frozen=True, kw_only=True):
 
 
 class ThreadDelta(SortedModel, frozen=True, kw_only=True):
-    """The change set that led to `version`, and when it was committed (unix milliseconds)."""
+    """The change set that led to `version`, and when it was committed (unix milliseconds).
+
+    It is as it was given. Messages that the thread had already, by their ids, are in it and were
+    not added, whatever their content: pass over those that you have. An append whose messages were
+    all skipped is a version, too.
+    """
 
     version: Version
     committed_at: Time

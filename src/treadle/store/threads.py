@@ -458,9 +458,9 @@ class Threads(ThreadWrites):
         """Follow a thread: `async for item in store.threads.follow("t", version): ...`.
 
         Each `ThreadDelta` after `after_version` comes once and in order, within milliseconds,
-        whichever process made it. To resume, pass the version of the last one. If deltas are not
-        known, as for `list_deltas`, a `ThreadReset` brings the thread as a whole, and those after
-        it follow. A `ThreadDeleted` is the last item.
+        whichever process made it; it has messages that the append skipped, too. To resume, pass the
+        version of the last one. If deltas are not known, as for `list_deltas`, a `ThreadReset`
+        brings the thread as a whole, and those after it follow. A `ThreadDeleted` is the last item.
 
         With `live`, what `store.live` publishes from then on comes between them, as `LiveValue`
         items: the tokens of an answer, and then the delta with the message. If both are there at
