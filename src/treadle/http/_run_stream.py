@@ -347,7 +347,7 @@ class _State:
         self.value, self.version, self.is_known, self.is_readable = base, version, True, True
         edits, self._edits = self._edits, Edits()
         await self._apply(patches)
-        # It often comes as a whole with each answer, also if nothing of it has changed.
+        # It often comes as a whole with each answer, even if nothing of it has changed.
         if self.is_readable and before == msgspec.json.encode(self.value):
             self._edits = edits
         else:
