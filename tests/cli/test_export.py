@@ -42,10 +42,34 @@ def test_export_then_import_is_identical(store: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["copy", "sqlite:///copy.db"])
+def test_a_thread_comes_back_with_the_times_of_its_messages(name: str) -> None:
+    async def add(opened: treadle.Store) -> None:
+        await opened.threads.create(treadle.Thread(id="old"), now=1_000)
+        for number, now in enumerate([2_000, 3_000, 3_500]):
+            await opened.threads.append("old", treadle.Message.user(f"{number}"), now=now)
+        await opened.threads.create(treadle.Thread(id="older"), now=900)
+
+    async def look(opened: treadle.Store) -> object:
+        listed = await opened.threads.list_heads(by="updated_at", order="desc")
+        heads = [
+            (each.id, each.metadata.created_at, each.metadata.updated_at) for each in listed.items
+        ]
+        page = await opened.threads.list_messages("old")
+        return heads[:1], [each.committed_at for each in page.messages]
+
+    in_store("agents", add)
+    exported = run("export", "old").stdout_bytes
+    assert run("import", "-", "--store", name, input=exported).exit_code == 0
+    was = [("old", 1_000, 3_500)], [2_000, 3_000, 3_500]
+    assert in_store(name, look) == in_store("agents", look) == was
+    assert run("export", "old", "--store", name).stdout_bytes == exported
+
+
 def test_the_shipped_conversations_are_exported_unchanged(store: Path) -> None:
     exported = [json.loads(line) for line in run("export", "--store", store).stdout.splitlines()]
     for chat in exported:
-        assert list(chat.pop("treadle")) == ["created_at"]
+        assert list(chat.pop("treadle")) == ["created_at", "message_times"]
     shipped = [json.loads(line) for line in SHIPPED.read_text().splitlines()]
     assert exported == sorted(shipped, key=lambda chat: chat["id"])
 

@@ -93,6 +93,26 @@ def test_new_messages_of_a_stored_conversation_are_added() -> None:
     assert head.version == 1
 
 
+def test_messages_are_imported_with_their_times() -> None:
+    def timed(count: int) -> str:
+        chat = json.loads(line_of("a", *"12345"[:count]))
+        times = [1_000, 2_000, 2_000, 3_000][:count]
+        return json.dumps(chat | {"treadle": {"message_times": times}})
+
+    assert run_json("import", input=timed(2))["created"] == 1
+    assert run_json("import", input=timed(2))["unchanged"] == 1
+    summary = run_json("import", input=timed(4))
+    assert (summary["extended"], summary["messages"]) == (1, 2)
+    head = in_store("agents", lambda store: store.threads.load("a"))
+    assert head is not None
+    assert head.message_times == (1_000, 2_000, 2_000, 3_000)
+    assert (head.thread.metadata.created_at, head.thread.metadata.updated_at) == (1_000, 3_000)
+    wrong = run(
+        "import", input=json.dumps({"id": "b", "messages": [], "treadle": {"message_times": [1]}})
+    )
+    assert "line 1: treadle.message_times: it has 1 times" in wrong.stderr
+
+
 def test_a_conversation_that_contradicts_the_stored_one_is_refused() -> None:
     run("import", input=line_of("a", "one", "two"))
     lines = (line_of("a", "one", "other", "three"), line_of("b", "x"))

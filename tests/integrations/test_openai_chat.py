@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 
 import treadle
+from treadle.core.restoring import RestoreThread
 from treadle.core.thread_commands import AppendThread, CreateThread
 from treadle.core.threads import ThreadHead
 from treadle.errors import InvalidId, InvalidValue
@@ -17,6 +19,7 @@ from treadle.integrations._messages import read_message, write_message
 from treadle.integrations.openai_chat import (
     plan_import,
     read_conversation,
+    read_timed_conversation,
     says_the_same,
     write_conversation,
 )
@@ -115,7 +118,7 @@ def test_two_messages_with_one_id_are_created_but_not_appended() -> None:
     assert write_conversation(thread) == chat
     empty = read_conversation({"id": "t", "messages": []})
     with pytest.raises(InvalidValue, match="already has a message 'same'"):
-        plan_import(thread, ThreadHead(thread=empty, version=0))
+        plan_import(ThreadHead(thread=thread, version=0), ThreadHead(thread=empty, version=0))
 
 
 def test_ids_are_checked() -> None:
@@ -124,16 +127,64 @@ def test_ids_are_checked() -> None:
 
 
 def test_an_import_is_planned_as_what_the_store_lacks() -> None:
-    thread = read_conversation(chat_of("a", "one", "two"))
-    assert plan_import(thread, None) == CreateThread(thread=thread)
-    assert plan_import(thread, ThreadHead(thread=thread, version=3)) is None
+    head = read_timed_conversation(chat_of("a", "one", "two"))
+    thread = head.thread
+    assert plan_import(head, None) == (CreateThread(thread=thread),)
+    assert plan_import(head, ThreadHead(thread=thread, version=3)) == ()
     shorter = ThreadHead(thread=read_conversation(chat_of("a", "one")), version=3)
-    command = plan_import(thread, shorter)
+    [command] = plan_import(head, shorter)
     assert isinstance(command, AppendThread)
-    assert command.expected == 3
+    assert (command.expected, command.now) == (3, None)
     assert command.changes.messages == thread.messages[1:]
     with pytest.raises(InvalidValue, match="another message there"):
-        plan_import(thread, ThreadHead(thread=read_conversation(chat_of("a", "two")), version=0))
+        plan_import(head, read_timed_conversation(chat_of("a", "two")))
+
+
+def test_times_of_messages_are_read_and_written_beside_them() -> None:
+    chat = chat_of("a", "one", "two", "three")
+    timed = chat | {"treadle": {"created_at": 1, "message_times": [2, None, 3]}}
+    head = read_timed_conversation(timed)
+    assert head.message_times == (2, None, 3)
+    assert head.thread.metadata.extra == {}
+    assert write_conversation(head.thread, head.message_times) == timed
+    assert read_conversation(timed) == head.thread
+    only = chat | {"treadle": {"message_times": [2]}}
+    head = read_timed_conversation(only)
+    assert head.thread == read_conversation(chat)
+    assert write_conversation(head.thread, head.message_times) == only
+    assert read_timed_conversation(chat).message_times == ()
+
+
+@pytest.mark.parametrize(
+    ("times", "reason"),
+    [
+        ([1, 2, 3, 4], "it has 4 times, and there are 3 messages"),
+        (["2025-01-01"], "Expected `int | null`, got `str`"),
+        ([-1], "Expected `int` >= 0"),
+        ([1.5], "Expected `int | null`, got `float`"),
+        (7, "Expected `array`, got `int`"),
+    ],
+)
+def test_times_that_are_none_are_refused(times: Any, reason: str) -> None:
+    chat = chat_of("a", "one", "two", "three") | {"treadle": {"message_times": times}}
+    with pytest.raises(InvalidValue, match=re.escape(reason)) as caught:
+        read_timed_conversation(chat)
+    assert caught.value.where == "conversation.treadle.message_times"
+
+
+def test_an_import_with_times_is_planned_with_them() -> None:
+    times = {"treadle": {"message_times": [5, 7, 7, None, 9]}}
+    head = read_timed_conversation(chat_of("a", *"12345") | times)
+    created, restored = plan_import(head, None)
+    assert created == CreateThread(thread=head.thread)
+    assert isinstance(restored, RestoreThread)
+    assert restored.head.message_times == (5, 7, 7, None, 9)
+    metadata = restored.head.thread.metadata
+    assert (metadata.created_at, metadata.updated_at) == (5, 9)
+    stored = ThreadHead(thread=read_conversation(chat_of("a", "1")), version=4)
+    appends = [each for each in plan_import(head, stored) if isinstance(each, AppendThread)]
+    found = [(each.expected, each.now, len(each.changes.messages)) for each in appends]
+    assert found == [(4, 7, 2), (5, None, 1), (6, 9, 1)]
 
 
 def test_a_new_message_with_the_id_of_a_stored_one_is_refused() -> None:
@@ -142,7 +193,8 @@ def test_a_new_message_with_the_id_of_a_stored_one_is_refused() -> None:
     )
     with pytest.raises(InvalidValue, match="already has a message 'a-1'"):
         plan_import(
-            read_conversation(chat_of("a", "one", "two")), ThreadHead(thread=stored, version=0)
+            read_timed_conversation(chat_of("a", "one", "two")),
+            ThreadHead(thread=stored, version=0),
         )
 
 

@@ -1,5 +1,6 @@
 """Every thread that can be stored comes back from the chat format, and every file from a thread."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from treadle.cli.json_lines import Good, read_lines
 from treadle.core.codec import checked, encode
 from treadle.core.escaping import harmless_json
 from treadle.core.limits import DEPTH
+from treadle.core.message_times import trimmed
 from treadle.errors import InvalidId, InvalidValue
 from treadle.integrations._messages import read_message, write_message
 from treadle.integrations.openai_chat import read_conversation, write_conversation
@@ -75,19 +77,24 @@ def threads(draw: st.DrawFn) -> Thread:
     )
 
 
-def through_a_line(thread: Thread) -> Thread:
-    """Export and import a thread."""
-    line = harmless_json(msgspec.json.encode(write_conversation(thread)))
+def through_a_line(thread: Thread, times: Sequence[int | None] = ()) -> Thread:
+    """Export and import a thread with the times of its messages."""
+    known = trimmed(times)
+    line = harmless_json(msgspec.json.encode(write_conversation(thread, known)))
     [read] = read_lines([line])
     assert isinstance(read, Good), read
-    return read.thread
+    assert read.head.message_times == known
+    return read.head.thread
 
 
 @settings(max_examples=100)
-@given(threads())
-def test_every_thread_that_can_be_stored_is_read_as_it_was_written(thread: Thread) -> None:
+@given(threads(), st.data())
+def test_every_thread_that_can_be_stored_is_read_as_it_was_written(
+    thread: Thread, data: st.DataObject
+) -> None:
     thread = checked(thread)
-    read = through_a_line(thread)
+    times = data.draw(st.lists(st.none() | st.integers(0, 9), max_size=len(thread.messages)))
+    read = through_a_line(thread, times)
     assert encode(read) == encode(thread)
     assert write_conversation(read) == write_conversation(thread)
 

@@ -147,14 +147,14 @@ async def _load_chunk(store: Store, chunk: list[Line]) -> list[ImportResult | _A
     results: list[ImportResult | _Again] = []
     for line in chunk:
         try:
-            command = await _plan_line(store, line)
+            planned = await _plan_line(store, line)
         except (StoreUnavailable, StoreClosed):
             raise
         except TreadleError as error:
             results.append(_failed(line, error))
             continue
-        commands += [command] if command else []
-        results.append(_result(line, command))
+        commands += planned
+        results.append(_result(line, planned))
     if not commands:
         return results
     try:
@@ -169,9 +169,9 @@ async def _load_chunk(store: Store, chunk: list[Line]) -> list[ImportResult | _A
 async def _load_line(store: Store, line: Line) -> ImportResult | _Again:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            command = await _plan_line(store, line)
-            if command is not None:
-                await store.commit((command,))
+            planned = await _plan_line(store, line)
+            if planned:
+                await store.commit(planned)
         except (StoreUnavailable, StoreClosed):
             raise
         except (AlreadyExists, NotFound, VersionConflict) as error:
@@ -180,28 +180,29 @@ async def _load_line(store: Store, line: Line) -> ImportResult | _Again:
         except TreadleError as error:
             return _failed(line, error)
         else:
-            return _result(line, command)
+            return _result(line, planned)
     raise AssertionError("unreachable")
 
 
-async def _plan_line(store: Store, line: Line) -> AnyCommand | None:
+async def _plan_line(store: Store, line: Line) -> tuple[AnyCommand, ...]:
     if not isinstance(line, Good):
-        return None
-    return plan_import(line.thread, await store.threads.load(line.thread.id))
+        return ()
+    return plan_import(line.head, await store.threads.load(line.head.thread.id))
 
 
-def _result(line: Line, command: AnyCommand | None) -> ImportResult | _Again:
+def _result(line: Line, planned: tuple[AnyCommand, ...]) -> ImportResult | _Again:
     number, size = line.number, line.size
-    match line, command:
+    match line, planned:
         case Bad(reason=reason), _:
             return Failed(number=number, size=size, reason=reason)
         case Repeated(first=first), _:
             return _Again(number=number, size=size, first=first)
-        case Good(), CreateThread(thread=thread):
+        case Good(), (CreateThread(thread=thread), *_):
             count = len(thread.messages)
             return Stored(number=number, size=size, kind="created", messages=count)
-        case Good(), AppendThread(changes=changes):
-            count = len(changes.messages)
+        case Good(), (AppendThread(), *_):
+            appends = (each for each in planned if isinstance(each, AppendThread))
+            count = sum(len(each.changes.messages) for each in appends)
             return Stored(number=number, size=size, kind="extended", messages=count)
         case _:
             return Stored(number=number, size=size, kind="unchanged")

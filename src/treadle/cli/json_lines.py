@@ -9,9 +9,9 @@ from typing import TypeAlias
 import msgspec
 
 from treadle.core.codec import Json
-from treadle.core.threads import Thread
+from treadle.core.threads import ThreadHead
 from treadle.errors import InvalidId, InvalidValue
-from treadle.integrations.openai_chat import CHAT_DEPTH, EXPORTS, read_conversation
+from treadle.integrations.openai_chat import CHAT_DEPTH, EXPORTS, read_timed_conversation
 from treadle.integrations.strict_json import read_json
 
 
@@ -25,7 +25,7 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
 class Good(_Line, frozen=True, kw_only=True):
     """A line with a conversation."""
 
-    thread: Thread
+    head: ThreadHead
 
 
 class Repeated(_Line, frozen=True, kw_only=True):
@@ -135,15 +135,16 @@ def _read_line(number: int, data: bytes, seen: dict[str, tuple[int, bytes]]) -> 
     size = len(data)
     try:
         chat = read_json(data, "line", CHAT_DEPTH)
-        thread = read_conversation(chat, "line")
+        head = read_timed_conversation(chat, "line")
     except (InvalidId, InvalidValue) as error:
         return Bad(number=number, size=size, reason=_reason_of(error))
-    first, digest = seen.setdefault(thread.id, (number, _digest(chat)))
+    thread_id = head.thread.id
+    first, digest = seen.setdefault(thread_id, (number, _digest(chat)))
     if first == number:
-        return Good(number=number, size=size, thread=thread)
+        return Good(number=number, size=size, head=head)
     if digest == _digest(chat):
         return Repeated(number=number, size=size, first=first)
-    reason = f"line {first} has the id {thread.id!r} too, with other content; use another id"
+    reason = f"line {first} has the id {thread_id!r} too, with other content; use another id"
     return Bad(number=number, size=size, reason=reason)
 
 

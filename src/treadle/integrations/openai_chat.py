@@ -19,7 +19,9 @@ Nothing gets lost on the way, in either direction:
 - Fields that Treadle would write differently (`content: null`, the role `developer`, the spaces in
   a tool call's arguments) are kept unchanged, in `extra["openai_chat"]`.
 - What the chat format has no name for (owner, parent, state, patches, the time of creation,
-  visibility) is written to a field `treadle`, of the conversation or the message.
+  visibility) is written to a field `treadle`, of the conversation or the message. The times of
+  messages are in that of the conversation: `{"message_times": [1700000000000, ...]}`, in unix
+  milliseconds and in the order of the messages. `read_timed_conversation` reads them.
 - A thread or a message that the chat format cannot express is in that field as a whole.
 
 Not written is `updated_at`, the time of the store's last write. A conversation without an id gets
@@ -32,8 +34,9 @@ list of parts.
 """
 
 import hashlib
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import TypeAlias, cast
 
 import msgspec
 
@@ -41,8 +44,10 @@ from treadle.clock import new_id
 from treadle.core.codec import Json, SortedModel, check_json, checked, from_plain, to_plain
 from treadle.core.ids import check_id
 from treadle.core.limits import Time, Version
+from treadle.core.message_times import MessageTimes, padded, trimmed
 from treadle.core.messages import Message, MessageMetadata
 from treadle.core.patches import TrackedPatch
+from treadle.core.restoring import RestoreThread
 from treadle.core.thread_commands import AppendThread, CreateThread
 from treadle.core.threads import Thread, ThreadChangeSet, ThreadHead, ThreadMetadata
 from treadle.errors import InvalidId, InvalidValue
@@ -61,6 +66,7 @@ __all__ = [
     "read_conversation",
     "read_message",
     "read_messages",
+    "read_timed_conversation",
     "says_the_same",
     "write_conversation",
     "write_message",
@@ -70,6 +76,9 @@ __all__ = [
 EXPORTS = {"mapping": "ChatGPT", "chat_messages": "Claude", "conversations": "ShareGPT"}
 """Fields that only the conversations of other programs have."""
 
+ImportCommand: TypeAlias = CreateThread | RestoreThread | AppendThread
+
+_TIMES = "message_times"
 _FIELDS = frozenset({"id", "messages", "treadle"})
 # `extra` is written beside a model's fields, so it must not have a field of the same name.
 _NOT_IN_EXTRA = frozenset({*_FIELDS, *ThreadMetadata.__struct_fields__, ORIGINALS})
@@ -92,6 +101,8 @@ class _TreadleFields(SortedModel, frozen=True, kw_only=True):
 def read_conversation(chat: Json, where: str = "conversation") -> Thread:
     """Return the thread of a conversation, checked so that a store will accept it.
 
+    A thread has no times of its messages: `read_timed_conversation` returns them, too.
+
     The thread's id is the conversation's `id`. Without one it is derived from the content, so that
     reading the same conversation again gives the same thread. Messages without an id get the
     thread's id and their index.
@@ -105,25 +116,49 @@ def read_conversation(chat: Json, where: str = "conversation") -> Thread:
         InvalidValue: it is not a conversation, or it cannot be stored; the error has the path of
             the wrong value.
     """
+    return read_timed_conversation(chat, where).thread
+
+
+def read_timed_conversation(chat: Json, where: str = "conversation") -> ThreadHead:
+    """Return the thread of a conversation as `read_conversation`, with the times of its messages.
+
+    It is at version 0. `message_times` are empty if the conversation has none.
+
+    Raises:
+        InvalidId, InvalidValue: as for `read_conversation`; or a time is no time in unix
+            milliseconds, or there are more times than messages.
+    """
     fields = as_object(chat, where)
     check_json(chat, where, CHAT_DEPTH)
     if "messages" not in fields:
         raise InvalidValue(where, _reason_without_messages(fields))
-    thread = _read_frame(fields, where)
+    untimed, plain = _without_times(fields, where)
+    thread = _read_frame(untimed, where)
     messages = tuple(
         _messages.read_message(message, _message_id(thread.id, index), f"messages[{index}]")
         for index, message in enumerate(as_list(fields["messages"], "messages"))
     )
-    return checked(msgspec.structs.replace(thread, messages=messages), where)
+    thread = checked(msgspec.structs.replace(thread, messages=messages), where)
+    times = _read_times(plain, len(messages), f"{where}.treadle.{_TIMES}")
+    return ThreadHead(thread=thread, version=0, message_times=times)
 
 
-def write_conversation(thread: Thread) -> dict[str, Json]:
-    """Return the thread as a conversation, the inverse of `read_conversation`."""
+def write_conversation(thread: Thread, message_times: MessageTimes = ()) -> dict[str, Json]:
+    """Return the thread as a conversation, the inverse of `read_timed_conversation`.
+
+    Args:
+        thread: the thread.
+        message_times: those of `ThreadHead`; they are left out if none is known.
+    """
     messages = [
         _messages.write_message(message, _message_id(thread.id, index))
         for index, message in enumerate(thread.messages)
     ]
-    return {**_write_frame(_frame_of(thread)), "messages": messages}
+    frame = _write_frame(_frame_of(thread))
+    if times := trimmed(message_times):
+        own = cast("dict[str, Json]", frame.get("treadle", {}))
+        frame["treadle"] = {**own, _TIMES: list(times)}
+    return {**frame, "messages": messages}
 
 
 def read_message(
@@ -199,25 +234,29 @@ def write_messages(messages: Sequence[Message]) -> list[dict[str, Json]]:
     return [write_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
 
 
-def plan_import(thread: Thread, stored: ThreadHead | None) -> CreateThread | AppendThread | None:
-    """Return the command that adds to a store what it lacks of `thread`.
+def plan_import(head: ThreadHead, stored: ThreadHead | None) -> tuple[ImportCommand, ...]:
+    """Return the commands that add to a store what it lacks of a thread, for one commit.
 
-    It creates the thread, or appends the messages that the stored thread does not have yet. None
-    means that nothing is missing.
+    They create the thread, or append the messages that the stored thread does not have yet; none
+    if nothing is missing. A message whose time is known keeps it, and the thread has changed at the
+    last of these times. Without any, all messages get the time of the commit.
+
+    Args:
+        head: the thread, with the times of its messages; of `read_timed_conversation`, for example.
+        stored: what the store has under its id.
 
     Raises:
         InvalidValue: the stored thread is another conversation.
     """
+    thread = head.thread
     if stored is None:
-        return CreateThread(thread=thread)
+        return _created(head)
     present = stored.thread.messages
     for index, (ours, theirs) in enumerate(zip(present, thread.messages, strict=False)):
         if not says_the_same(ours, theirs):
             reason = f"the stored thread {thread.id!r} has another message there; use another id"
             raise InvalidValue(f"messages[{index}]", reason)
     missing = thread.messages[len(present) :]
-    if not missing:
-        return None
     known = {message.id for message in present}
     for message in missing:
         # An append skips a message with a known id, so this one would be lost without a word.
@@ -225,8 +264,58 @@ def plan_import(thread: Thread, stored: ThreadHead | None) -> CreateThread | App
             reason = f"the stored thread {thread.id!r} already has a message {message.id!r}"
             raise InvalidValue("messages", reason)
         known.add(message.id)
-    changes = ThreadChangeSet(messages=missing)
-    return AppendThread(thread_id=thread.id, changes=changes, expected=stored.version)
+    times = padded(head.message_times, len(thread.messages))[len(present) :]
+    return tuple(_appended(thread.id, missing, times, stored.version))
+
+
+def _created(head: ThreadHead) -> tuple[ImportCommand, ...]:
+    """A thread that comes with times is restored; that it is created keeps others' from harm."""
+    created = CreateThread(thread=head.thread)
+    known = [time for time in head.message_times if time is not None]
+    if not known:
+        return (created,)
+    metadata = head.thread.metadata
+    begun = min(known) if metadata.created_at is None else metadata.created_at
+    metadata = msgspec.structs.replace(metadata, created_at=begun, updated_at=max(known))
+    timed = msgspec.structs.replace(head.thread, metadata=metadata)
+    return created, RestoreThread(head=msgspec.structs.replace(head, thread=timed))
+
+
+def _appended(
+    thread_id: str, messages: Sequence[Message], times: MessageTimes, version: int
+) -> Iterator[AppendThread]:
+    """One append for the messages of each time, as a write has one time."""
+    pairs = zip(messages, times, strict=True)
+    for number, (time, group) in enumerate(groupby(pairs, key=lambda pair: pair[1])):
+        changes = ThreadChangeSet(messages=tuple(message for message, _ in group))
+        yield AppendThread(
+            thread_id=thread_id, changes=changes, expected=version + number, now=time
+        )
+
+
+# --- the times of messages ------------------------------------------------------------------------
+
+
+def _without_times(fields: dict[str, Json], where: str) -> tuple[dict[str, Json], Json]:
+    """Return a conversation without its times, which its thread does not have, and the times."""
+    own = as_object(fields.get("treadle", {}), f"{where}.treadle")
+    if _TIMES not in own:
+        return fields, None
+    rest = {key: item for key, item in own.items() if key != _TIMES}
+    untimed = {key: item for key, item in fields.items() if key != "treadle"}
+    return (untimed | {"treadle": rest} if rest else untimed), own[_TIMES]
+
+
+def _read_times(plain: Json, count: int, where: str) -> MessageTimes:
+    if plain is None:
+        return ()
+    try:
+        times = msgspec.convert(plain, tuple[Time | None, ...])
+    except msgspec.ValidationError as error:
+        raise InvalidValue(where, f"{error}; times are in unix milliseconds") from error
+    if len(times) > count:
+        raise InvalidValue(where, f"it has {len(times)} times, and there are {count} messages")
+    return trimmed(times)
 
 
 # --- a conversation without its messages: its frame -----------------------------------------------

@@ -51,7 +51,8 @@ def export_command(thread_ids: tuple[str, ...], owner: str | None, output: Path)
     """Write threads as JSON Lines in the OpenAI chat format.
 
     Without a THREAD, all threads are written. Each line is {"id": ..., "messages": [...], ...};
-    what the format has no name for is in its field "treadle". `treadle import` reads it.
+    what the format has no name for is in its field "treadle", such as the times of the messages.
+    `treadle import` reads it.
     """
     if thread_ids and owner is not None:
         raise click.UsageError("give either threads or --owner")
@@ -110,7 +111,9 @@ async def _write(
                 if isinstance(loaded, str):
                     errors.append(loaded)
                 elif loaded is not None:
-                    line = msgspec.json.encode(write_conversation(loaded.thread))
+                    line = msgspec.json.encode(
+                        write_conversation(loaded.thread, loaded.message_times)
+                    )
                     stream.write(harmless_json(line) + b"\n")
                 bar.advance(1)
     return errors

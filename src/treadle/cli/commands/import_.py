@@ -48,7 +48,8 @@ def import_command(context: click.Context, source: str, program: str | None, as_
     """Store conversations of a file or another program.
 
     FILE, or standard input, is JSON Lines in the OpenAI chat format: {"id": ..., "messages":
-    [...], ...} on each line. A conversation that is stored already is not changed; if it has
+    [...], ...} on each line. With "treadle": {"message_times": [...]}, in unix milliseconds, the
+    messages keep their times. A conversation that is stored already is not changed; if it has
     new messages, these are added; if it contradicts the stored one, that is an error. A bad line
     is reported as `line N: reason`, all others are imported, and the exit status is 1.
 

@@ -65,8 +65,8 @@ def read_scripts(path: Path) -> Iterator[Script | Bad]:
     with path.open("rb") as lines:
         for line in read_lines(lines):
             match line:
-                case Good(thread=thread):
-                    yield write_script(thread)
+                case Good(head=head):
+                    yield write_script(head.thread)
                 case Bad():
                     yield line
                 case Repeated():

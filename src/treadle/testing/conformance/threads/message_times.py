@@ -2,9 +2,10 @@
 
 from msgspec.structs import replace
 
-from treadle import InvalidValue, Store, Thread, ThreadHead
+from treadle import AlreadyExists, InvalidValue, Store, Thread, ThreadHead, ThreadMetadata
 from treadle.backends.base import Guarantee
 from treadle.core.restoring import RestoreThread
+from treadle.core.thread_commands import CreateThread
 from treadle.testing._harness.builders import head_of, said
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect, refused
@@ -111,6 +112,21 @@ async def unknown_times_stay_unknown(store: Store, clock: ManualClock) -> None:
     expect((await head_of(store)).message_times, (None, 5))
     await store.threads.truncate("t", keep=1)
     expect((await head_of(store)).message_times, ())
+
+
+@checks.add(Guarantee.VALUES_ARE_KEPT)
+async def a_thread_that_is_created_may_be_given_its_times(store: Store, clock: ManualClock) -> None:
+    thread = Thread(id="t", messages=(said("a"), said("b")), metadata=ThreadMetadata(updated_at=9))
+    head = ThreadHead(thread=thread, version=0, message_times=(5, 9))
+    commands = (CreateThread(thread=thread), RestoreThread(head=head))
+    await store.commit(commands)
+    expect(await head_of(store), head)
+    [summary] = (await store.threads.list_heads(by="updated_at", order="desc")).items
+    expect(summary.metadata.updated_at, 9)
+    with refused(AlreadyExists):
+        await store.commit(commands)
+    await store.threads.append("t", said("c"))
+    expect(await times(store), [5, 9, clock.now])
 
 
 @checks.add(Guarantee.VALUES_ARE_KEPT)
