@@ -77,7 +77,7 @@ def call(store: Store, part: str, name: str, method: Any) -> Any:
 
 
 def test_the_methods_are_found() -> None:
-    assert len(METHODS) == 17 + 12 + 36
+    assert len(METHODS) == 17 + 12 + 37
 
 
 @every_backend
