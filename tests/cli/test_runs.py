@@ -47,6 +47,15 @@ def test_runs_are_listed_and_shown(agents: Path) -> None:
     assert "r2" in run("runs", "show", "r2", "--store", agents).stdout
 
 
+def test_a_run_that_its_agent_has_not_begun_is_said_to_wait(agents: Path) -> None:
+    run("runs", "request", "helper", "t1", "--text", "hi", "--run-id", "new", "--store", agents)
+    other = run("send", "box", '"hi"', "--store", agents).stdout.strip()
+    shown = run("runs", "show", "new", "--store", agents)
+    assert shown.exit_code == 1
+    assert "its agent has not begun it. The entry that asks for it is queued; see" in shown.stderr
+    assert "does not exist" in run("runs", "show", other, "--store", agents).stderr
+
+
 def test_runs_are_listed_page_by_page(agents: Path) -> None:
     first = run_json("runs", "list", "--limit", 1, "--store", agents)
     assert [item["run_id"] for item in first["items"]] == ["r2"]

@@ -11,6 +11,7 @@ from treadle.cli.opening import change_store, read_store, write_store
 from treadle.cli.options import after_option, json_option, limit_option, store_option
 from treadle.cli.paging import write_found
 from treadle.cli.run_deletions import delete
+from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleGroup
 from treadle.cli.terminal.notes import write_note
 from treadle.cli.terminal.output import (
@@ -25,11 +26,13 @@ from treadle.cli.values import read_value
 from treadle.clock import new_id
 from treadle.core.codec import Json, to_plain
 from treadle.core.cursors import CursorPage
+from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import Message
 from treadle.core.run_queries import RunKey
 from treadle.core.run_requests import Answer, AnswerStatus, RunRequest
 from treadle.core.runs import RunOrigin, RunRecord, RunStatus
 from treadle.core.usage import Usage, UsageKey, UsageReport
+from treadle.core.waits import asks_for_run
 from treadle.errors import NotFound
 from treadle.store.store import Store
 
@@ -199,7 +202,17 @@ def show_run(run_id: str, as_json: bool) -> None:
 
     --json: the run record.
     """
-    run = read_store(lambda store: store.runs.load(run_id))
+
+    async def load(store: Store) -> tuple[RunRecord | None, MailboxEntry | None]:
+        return await store.runs.load(run_id), await store.mailboxes.load_entry(run_id)
+
+    run, entry = read_store(load)
+    if run is None and entry is not None and asks_for_run(entry):
+        why = f" ({entry.last_error})" if entry.last_error else ""
+        raise Failure(
+            f"run {run_id!r} has no record, because its agent has not begun it. The entry that "
+            f"asks for it is {entry.status}{why}; see `treadle mailboxes why {run_id}`"
+        )
     if run is None:
         raise NotFound("run", run_id)
     if as_json:
