@@ -135,6 +135,8 @@ def _method(node: Function, wrapped: str, *, is_overloaded: bool) -> str:
     call = f"{call}({_passed_on(node)})"
     if way == "wrapped":
         lines.append(f"    return {result}({call}, self._portal)")
+    elif way == "direct":
+        lines.append(f"    {call}")
     else:
         lines.append(f"    return self._portal.{way}({call})")
     return "\n".join(lines)
@@ -162,6 +164,8 @@ def _result(node: Function) -> tuple[str, str]:
             return f"Generator[{ast.unparse(inner)}, None, None]", "iterate"
         case ast.Constant(value=name) | ast.Name(name) if name in HOMES:
             return name, "wrapped"
+        case ast.Constant(value=None) if isinstance(node, ast.FunctionDef):
+            return "None", "direct"
         case ast.expr() if isinstance(node, ast.AsyncFunctionDef):
             return ast.unparse(node.returns), "call"
     raise AssertionError(f"{node.name} returns nothing that can be waited for")

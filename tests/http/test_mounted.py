@@ -23,7 +23,7 @@ import asyncio
 from contextlib import asynccontextmanager, nullcontext
 
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route
 
 import treadle
@@ -48,15 +48,26 @@ async def hello(request):
     return PlainTextResponse("hello")
 
 
-routes = [Mount("/agents", api), Mount("/pages", dashboard), Route("/hello", hello)]
+async def lines():
+    yield "data: first\\n\\n"
+    async for item in store.threads.follow("t", live=True):
+        yield "data: item\\n\\n"
+
+
+async def own(request):
+    return StreamingResponse(lines(), media_type="text/event-stream")
+
+
+mounted = [Mount("/agents", api), Mount("/pages", dashboard)]
+routes = [Route("/own", own), Route("/hello", hello), *mounted]
 app = Starlette(routes=routes, lifespan=lifespan)
 
 if __name__ == "__main__":
-    asyncio.run(http.serve(app, mounted=[api, dashboard], port=0, on_start=print_url))
+    asyncio.run(http.serve(app, mounted=[api, dashboard, store], port=0, on_start=print_url))
 """
 """A service with a store of its own, which its lifespan opens and closes."""
 
-PATHS = ["/agents/v1/threads/t/events", "/agents/v1/events", "/pages/threads/t/stream"]
+PATHS = ["/agents/v1/threads/t/events", "/agents/v1/events", "/pages/threads/t/stream", "/own"]
 
 
 @contextmanager
@@ -97,7 +108,7 @@ def _read_url(child: "subprocess.Popen[str]") -> str:
     [
         pytest.param("nullcontext()", ["service.py"], id="by-treadle"),
         pytest.param(
-            "http.end_streams_on_signals(api, dashboard)",
+            "http.end_streams_on_signals(api, dashboard, store)",
             ["-m", "uvicorn", "service:app", "--port", "0"],
             id="by-uvicorn",
         ),
@@ -140,6 +151,11 @@ async def test_the_signals_are_those_of_before_when_the_block_ends() -> None:
     with http.end_streams_on_signals():
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+async def test_what_is_neither_an_application_nor_a_store_is_refused() -> None:
+    with pytest.raises(TypeError, match="or a store"), http.end_streams_on_signals(Starlette()):  # type: ignore[arg-type]
+        raise AssertionError
 
 
 async def test_a_lifespan_in_another_thread_has_no_signals_and_no_error() -> None:

@@ -66,7 +66,7 @@ class Live:
         """Follow a thread: `with store.live.follow("t") as values: for ...`.
 
         The values are those that are published after the block has begun. They end when the store
-        is closed.
+        is closed, or at `Store.end_followers`.
 
         Raises:
             InvalidId: the id cannot be one.

@@ -54,6 +54,16 @@ class Store(Opening):
         self.documents = Documents(store.documents, self._portal)
         self.live = Live(store.live, self._portal)
 
+    def end_followers(self) -> None:
+        """End what follows, `threads.follow` and `live.follow`; all else goes on.
+
+        They end as if the store were closed, at once, and so do those that begin later, until the
+        store is opened again. It may be called on any thread. A server that waits for open streams
+        can then stop: see `treadle.http.end_streams_on_signals`. `changes` goes on: workers need
+        it.
+        """
+        self._store.end_followers()
+
     def commit(self, batch: Commands, *, connection: object = None) -> Receipt:
         """Commit commands (see `treadle.commands`) together, all or none.
 

@@ -443,7 +443,7 @@ class Threads(ThreadWrites):
         items: the tokens of an answer, and then the delta with the message. If both are there at
         the same time, the live value comes first. Live values may be lost: see `Live`.
 
-        It ends when the store is closed. Changes of labels (`update`) are not deltas:
+        It ends with the store, or at `end_followers`. Changes of labels (`update`) are not deltas:
         `store.changes(thread_id=…)` says when to read `head` again.
         The caller waits while nothing comes.
 

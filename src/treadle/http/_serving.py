@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from treadle.http._app import App
 from treadle.http._security import in_url
+from treadle.store.store import Store
 from treadle.worker.signals import also_on_signals, stop_on_signals
 
 _GRACE_SECONDS = 10
@@ -22,7 +23,7 @@ async def serve(
     app: ASGIApp,
     *,
     dashboard: App | None = None,
-    mounted: Collection[App] = (),
+    mounted: Collection[App | Store] = (),
     host: str = "127.0.0.1",
     port: int = 8080,
     root_path: str = "",
@@ -39,7 +40,7 @@ async def serve(
         dashboard: the dashboard beside the API, as `treadle.http.dashboard` returns it: it has all
             paths where the API has nothing. In an application of your own, mount it.
         mounted: the API and the dashboard that are mounted in your own application, whose streams
-            must end.
+            must end; and an open store, if streams of your own follow it.
         host: the address to listen at; "0.0.0.0" or "::" is all.
         port: the port; 0 is any that is free.
         root_path: the path that a reverse proxy cuts off before it passes requests on, such as
@@ -53,6 +54,7 @@ async def serve(
         SystemExit: the lifespan of your own application failed, which is logged.
     """
     ending = _treadles_own(app, dashboard, mounted)
+    apps = [each for each in ending if isinstance(each, App)]
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -64,7 +66,7 @@ async def serve(
         async def serve(self, sockets: list[socket.socket] | None = None) -> None:
             """Serve, and drop the connections of clients that were cut off."""
             connections = self.server_state.connections
-            dropping = asyncio.create_task(_drop_those_cut_off(connections, ending))
+            dropping = asyncio.create_task(_drop_those_cut_off(connections, apps))
             try:
                 await super().serve(sockets)
             finally:
@@ -89,7 +91,7 @@ async def serve(
         def stop() -> None:
             server.should_exit = True
             for each in ending:
-                loop.call_soon_threadsafe(each.streams.end)
+                loop.call_soon_threadsafe(_end_of(each))
 
         with stop_on_signals(stop):
             on_start(f"http://{in_url(host)}:{listening.getsockname()[1]}")
@@ -118,8 +120,8 @@ async def _drop_those_cut_off(connections: Collection[Any], apps: Collection[App
 
 
 @contextmanager
-def end_streams_on_signals(*apps: App) -> Generator[None]:
-    """End the streams and waiting claims of applications at SIGTERM or SIGINT.
+def end_streams_on_signals(*apps: App | Store) -> Generator[None]:
+    """End the streams and waiting claims of applications, and followers, at SIGTERM or SIGINT.
 
     For a server that is not `treadle.http.serve`: enter it in the lifespan of your application.
     Servers wait for open streams before they end the lifespan, so that it would be too late then.
@@ -128,26 +130,43 @@ def end_streams_on_signals(*apps: App) -> Generator[None]:
 
     Args:
         apps: the API and the dashboard that are mounted, as `treadle.http.app` and
-            `treadle.http.dashboard` return them.
+            `treadle.http.dashboard` return them. For streams of your own that follow a thread, the
+            store that they follow: see `Store.end_followers`.
 
     Raises:
+        TypeError: one of them is something else.
         RuntimeError: no event loop runs here.
     """
+    ends = [_end_of(each) for each in apps]
     loop = asyncio.get_running_loop()
 
     def end() -> None:
-        for each in apps:
-            loop.call_soon_threadsafe(each.streams.end)
+        for each in ends:
+            loop.call_soon_threadsafe(each)
 
     with also_on_signals(end):
         yield
 
 
-def _treadles_own(app: ASGIApp, dashboard: App | None, mounted: Collection[App]) -> list[App]:
-    """Return the applications whose streams must end before the server does."""
+def _end_of(streaming: App | Store) -> Callable[[], None]:
+    """Return what ends the streams of an application, or what follows a store.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if isinstance(streaming, App):
+        return streaming.streams.end
+    if isinstance(streaming, Store):
+        return streaming.end_followers
+    raise TypeError(f"it must be what treadle.http.app returns, or a store, not {streaming!r}")
+
+
+def _treadles_own(
+    app: ASGIApp, dashboard: App | None, mounted: Collection[App | Store]
+) -> list[App | Store]:
+    """Return the applications and stores whose streams must end before the server does."""
     for each in mounted:
-        if not isinstance(each, App):
-            raise TypeError(f"mounted takes what treadle.http.app returns, not {each!r}")
+        _end_of(each)
     if isinstance(app, App):
         return [each for each in (app, dashboard, *mounted) if each is not None]
     if dashboard is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import assert_never
 
 import msgspec
@@ -15,6 +16,7 @@ from treadle.core.thread_queries import ListDeltas, LoadThread
 from treadle.core.threads import ThreadDelta
 from treadle.errors import NotFound, StoreClosed
 from treadle.store.changes import listen
+from treadle.store.ending import Followers
 from treadle.store.live import Live
 from treadle.store.merging import merged
 
@@ -22,64 +24,77 @@ LOOK_SECONDS = 10.0
 """How often to look without a hint: one may be lost with the process that should give it."""
 
 
-async def follow(
-    backend: Backend, query: ListDeltas, *, from_now: bool = False
-) -> AsyncGenerator[FollowedItem]:
-    """Yield what happens to a thread after a version, until it is deleted or the store is closed.
+class Following:
+    """What follows the threads of a store.
 
-    With `from_now`, that is the version of the thread when the first item is awaited.
-
-    Raises:
-        NotFound: the thread does not exist.
+    Args:
+        backend: the store's.
+        live: the live values that come between the deltas, if they are asked for.
+        followers: those who wait, so that they can be ended.
     """
-    listener = listen(backend, frozenset({Hint(kind="thread", id=query.thread_id)}))
-    is_known = False
-    try:
-        while True:
-            try:
-                await listener.next(LOOK_SECONDS)
-                if from_now and not is_known:
-                    query = await _from_present(backend, query)
-                items = await _news(backend, query)
-            except StoreClosed:
-                return
-            except NotFound:
-                if not is_known:
-                    raise
-                items = (ThreadDeleted(thread_id=query.thread_id),)
-            is_known = True
-            for item in items:
-                yield item
-                match item:
-                    case ThreadDelta():
-                        query = msgspec.structs.replace(query, after_version=item.version)
-                    case ThreadReset():
-                        query = msgspec.structs.replace(query, after_version=item.head.version)
-                    case ThreadDeleted():
-                        return
-                    case _:
-                        assert_never(item)
-    finally:
-        listener.stop()
 
+    def __init__(self, backend: Backend, live: Live, followers: Followers) -> None:
+        self._backend = backend
+        self._live = live
+        self._followers = followers
 
-async def follow_with_live(
-    backend: Backend, query: ListDeltas, live: Live, *, from_now: bool = False
-) -> AsyncGenerator[FollowedItem | LiveValue]:
-    """Yield what `follow` yields, and the live values of the thread in between.
+    async def follow(
+        self, query: ListDeltas, *, from_now: bool = False
+    ) -> AsyncGenerator[FollowedItem]:
+        """Yield what happens to a thread after a version, until it is deleted or followers end.
 
-    Raises:
-        NotFound: the thread does not exist.
-        StoreUnavailable: other processes cannot be heard.
-    """
-    async with live.follow(query.thread_id) as values:
-        deltas = follow(backend, query, from_now=from_now)
-        # The live values come first, so that a piece of a message is shown before the message.
-        sources: list[AsyncGenerator[FollowedItem | LiveValue]] = [as_items(values), deltas]
-        async with aclosing(merged(sources)) as items:
-            async for item in items:
-                if item is not None:
+        With `from_now`, that is the version of the thread when the first item is awaited.
+
+        Raises:
+            NotFound: the thread does not exist.
+        """
+        listener = listen(self._backend, frozenset({Hint(kind="thread", id=query.thread_id)}))
+        is_known = False
+        try:
+            while True:
+                try:
+                    await self._followers.wait_for(partial(listener.next, LOOK_SECONDS))
+                    if from_now and not is_known:
+                        query = await _from_present(self._backend, query)
+                    items = await _news(self._backend, query)
+                except StoreClosed:
+                    return
+                except NotFound:
+                    if not is_known:
+                        raise
+                    items = (ThreadDeleted(thread_id=query.thread_id),)
+                is_known = True
+                for item in items:
                     yield item
+                    match item:
+                        case ThreadDelta():
+                            query = msgspec.structs.replace(query, after_version=item.version)
+                        case ThreadReset():
+                            query = msgspec.structs.replace(query, after_version=item.head.version)
+                        case ThreadDeleted():
+                            return
+                        case _:
+                            assert_never(item)
+        finally:
+            listener.stop()
+
+    async def follow_with_live(
+        self, query: ListDeltas, *, from_now: bool = False
+    ) -> AsyncGenerator[FollowedItem | LiveValue]:
+        """Yield what `follow` yields, and the live values of the thread in between.
+
+        Raises:
+            NotFound: the thread does not exist.
+            StoreUnavailable: other processes cannot be heard.
+        """
+        async with self._live.follow(query.thread_id) as values:
+            deltas = self.follow(query, from_now=from_now)
+            # The live values come first, so that a piece of a message is shown before the message.
+            sources: list[AsyncGenerator[FollowedItem | LiveValue]] = [as_items(values), deltas]
+            async with aclosing(merged(sources)) as items:
+                async for item in items:
+                    if item is not None:
+                        yield item
 
 
 async def as_items(values: AsyncGenerator[Json]) -> AsyncGenerator[LiveValue]:

@@ -12,6 +12,7 @@ from treadle.core.codec import Json
 from treadle.core.ids import check_id
 from treadle.core.live import LivePiece, PartKind, decode_live, encode_live
 from treadle.errors import InvalidValue, StoreClosed
+from treadle.store.ending import Followers
 
 _PIECE = 500
 """Most characters of a piece: so many fit in a live value, whatever they are."""
@@ -27,8 +28,9 @@ class Live:
     no journal and no backup.
     """
 
-    def __init__(self, backend: Backend, here: LiveValues) -> None:
+    def __init__(self, backend: Backend, here: LiveValues, followers: Followers) -> None:
         self._backend = backend
+        self._followers = followers
         self._here = here
         """For a backend that does not carry them; the store closes it."""
 
@@ -56,7 +58,7 @@ class Live:
         """Follow a thread: `async with store.live.follow("t") as values: async for ...`.
 
         The values are those that are published after the block has begun. They end when the store
-        is closed.
+        is closed, or at `Store.end_followers`.
 
         Raises:
             InvalidId: the id cannot be one.
@@ -64,7 +66,7 @@ class Live:
         """
         check_id("thread", thread_id)
         listener = await self._listen(thread_id)
-        values = _values_of(listener)
+        values = _values_of(listener, self._followers)
         try:
             yield values
         finally:
@@ -89,10 +91,10 @@ class Live:
         return self._here.follow(thread_id)
 
 
-async def _values_of(listener: LiveListener) -> AsyncGenerator[Json]:
+async def _values_of(listener: LiveListener, followers: Followers) -> AsyncGenerator[Json]:
     while True:
         try:
-            data = await listener.next()
+            data = await followers.wait_for(listener.next)
         except StoreClosed:
             return
         try:

@@ -17,7 +17,9 @@ from treadle.errors import InvalidValue, shorten
 from treadle.store.batch import Batch
 from treadle.store.changes import listened, wanted_hints
 from treadle.store.documents import Documents
+from treadle.store.ending import Followers
 from treadle.store.erasing import Erased, Erasure
+from treadle.store.following import Following
 from treadle.store.live import Live
 from treadle.store.mailboxes import Mailboxes
 from treadle.store.retention import PurgedThreads, ThreadPurge, check_purge
@@ -62,8 +64,9 @@ class Store:
         self._opener: int | None = None
         """The id of the process that has it open."""
         self._live_values = LiveValues()
-        self.live = Live(backend, self._live_values)
-        self.threads = Threads(backend, self._write, self.live)
+        self._followers = Followers()
+        self.live = Live(backend, self._live_values, self._followers)
+        self.threads = Threads(backend, self._write, Following(backend, self.live, self._followers))
         self.runs = Runs(backend, self._write, RunRequests(backend, self.commit))
         self.mailboxes = Mailboxes(backend, self._write)
         self.documents = Documents(backend, self._write)
@@ -96,6 +99,7 @@ class Store:
         if self._opener == os.getpid():
             raise RuntimeError("this store is open already; close it before you open it again")
         await self._backend.open()
+        self._followers.begin()
         self._opener = os.getpid()
         return self
 
@@ -112,6 +116,16 @@ class Store:
             await self._backend.close()
         finally:
             self._opener = None  # not before: until then it must not be opened again
+
+    def end_followers(self) -> None:
+        """End what follows, `threads.follow` and `live.follow`; all else goes on.
+
+        They end as if the store were closed, at once, and so do those that begin later, until the
+        store is opened again. It may be called on any thread. A server that waits for open streams
+        can then stop: see `treadle.http.end_streams_on_signals`. `changes` goes on: workers need
+        it.
+        """
+        self._followers.end()
 
     def __del__(self) -> None:
         backend = self._backend

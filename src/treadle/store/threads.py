@@ -38,8 +38,7 @@ from treadle.core.threads import (
     ThreadPage,
 )
 from treadle.errors import InvalidValue
-from treadle.store.following import follow, follow_with_live
-from treadle.store.live import Live
+from treadle.store.following import Following
 from treadle.store.writes import NewWrite, Write
 
 
@@ -285,10 +284,10 @@ class ThreadWrites:
 class Threads(ThreadWrites):
     """Conversations: created, appended to, read in pages."""
 
-    def __init__(self, backend: Backend, write: NewWrite, live: Live) -> None:
+    def __init__(self, backend: Backend, write: NewWrite, following: Following) -> None:
         super().__init__(write)
         self._backend = backend
-        self._live = live
+        self._following = following
 
     async def load(self, thread_id: str, *, version: int | None = None) -> ThreadHead | None:
         """Read a thread as a whole with its version; None if it does not exist.
@@ -466,7 +465,7 @@ class Threads(ThreadWrites):
         items: the tokens of an answer, and then the delta with the message. If both are there at
         the same time, the live value comes first. Live values may be lost: see `Live`.
 
-        It ends when the store is closed. Changes of labels (`update`) are not deltas:
+        It ends with the store, or at `end_followers`. Changes of labels (`update`) are not deltas:
         `store.changes(thread_id=…)` says when to read `head` again. To do something while nothing
         comes, use `asyncio.wait` on a task of `anext`, as a cancelled `anext` ends it.
 
@@ -487,8 +486,8 @@ class Threads(ThreadWrites):
         if type(live) is not bool:
             raise InvalidValue("follow.live", f"it must be a bool, not a {type(live).__name__}")
         if live:
-            return follow_with_live(self._backend, query, self._live, from_now=from_now)
-        return follow(self._backend, query, from_now=from_now)
+            return self._following.follow_with_live(query, from_now=from_now)
+        return self._following.follow(query, from_now=from_now)
 
 
 def _change_set(changes: tuple[Message | ThreadChangeSet, ...]) -> ThreadChangeSet:
