@@ -14,6 +14,7 @@ from treadle import CorruptRecord, open_store
 from treadle.backends.files import _document_table
 from treadle.backends.files._collection_index import CollectionIndex
 from treadle.backends.files.doctor import examine
+from treadle.testing.clock import ManualClock
 
 COUNT = 30
 
@@ -51,13 +52,15 @@ async def test_a_collection_is_read_from_its_index_when_a_store_is_opened_again(
 ) -> None:
     written = await fill(tmp_path)
     parsed.clear()
-    async with open_store(tmp_path) as store:
+    clock = ManualClock()
+    async with open_store(tmp_path, clock=clock) as store:
         assert await values(store) == written
         assert await store.documents.load("c", "05") is None
         assert not parsed
         await store.documents.put("c", "07", "again")
         await store.documents.delete("c", "08")
         assert len(parsed) == 2
+        clock.now = 10**13 + 1
         assert await store.documents.purge(10**14) == COUNT // 3
     del written[("08",)]
     left = {key: value for key, value in written.items() if value % 3} | {("07",): "again"}

@@ -53,6 +53,13 @@ class DocumentRange(msgspec.Struct, frozen=True, kw_only=True):
     before: Key | None = None
 
 
+class DocumentPurge(Fields, frozen=True, kw_only=True):
+    """Which documents to delete."""
+
+    expired_before: Time
+    """In unix milliseconds. What has not expired yet stays, even if this is later."""
+
+
 class NewDocument(Fields, frozen=True, kw_only=True):
     """A document to be stored."""
 
@@ -157,7 +164,8 @@ async def _delete_range(call: Call) -> Response:
 
 
 async def _purge(call: Call) -> Response:
-    return answer(call, Number(count=await commit(call, call.body)))
+    command = PurgeDocuments(expired_before=cast("DocumentPurge", call.body).expired_before)
+    return answer(call, Number(count=await commit(call, command)))
 
 
 OPERATIONS = (
@@ -244,7 +252,7 @@ OPERATIONS = (
         summary="Delete the documents that expired before a time; answers how many.",
         action="purge",
         owner=ALL,
-        body=PurgeDocuments,
+        body=DocumentPurge,
         answers={200: Number},
         handle=_purge,
     ),
