@@ -98,6 +98,17 @@ async def test_threads_of_one_owner_are_purged_alone(store: Store, clock: Manual
     assert await left(store) == ["below shared", "of bob", "shared"]
 
 
+async def test_a_thread_with_many_runs_goes_in_steps(clock: ManualClock) -> None:
+    async with open_store("memory:", clock=clock) as store:
+        await add(store, "t")
+        for number in range(250):
+            await store.runs.upsert(RunRecord(run_id=f"r{number}", thread_id="t", status="done"))
+        clock.now += 100
+        purged = await store.purge_threads(clock.now)
+        assert (purged.threads, purged.runs) == (1, 251)
+        assert (await store.runs.count()).done == 0
+
+
 async def test_threads_that_are_below_each_other_go(clock: ManualClock) -> None:
     async with open_store("memory:", clock=clock) as store:
         await add(store, "a", parent_thread_id="b")
@@ -117,7 +128,7 @@ async def test_a_thread_that_gets_something_meanwhile_stays_with_it(
     commit = store._backend.commit
 
     async def beaten(batch: Any) -> Any:
-        if isinstance(batch[0], PurgeThread):
+        if isinstance(batch[-1], PurgeThread):
             monkeypatch.setattr(store._backend, "commit", commit)
             if what == "message":
                 await store.threads.append("t", says("again"))

@@ -1,21 +1,21 @@
 """Retention: threads that nobody has written to for long are deleted, unless they are active."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import cast
 
 import msgspec
 
 from treadle.backends.base import Backend
 from treadle.core.codec import Model, always_encoded
-from treadle.core.commands import Command, Commands, Receipt
+from treadle.core.commands import Commands, Receipt
 from treadle.core.heads import ListHeads, LoadHead, ThreadSummary
 from treadle.core.limits import LARGEST_TIME, PAGE, Count
 from treadle.core.mailbox_queries import CountEntries, LoadMailbox
 from treadle.core.old_threads import PurgeThread, last_written
 from treadle.core.queries import Together
 from treadle.core.run_queries import FindActiveRun, SearchRuns
-from treadle.core.runs import DeleteRun
+from treadle.core.runs import DeleteRun, RunRecord
 from treadle.errors import InvalidValue, shorten
 from treadle.store.belongings import children_of
 
@@ -131,20 +131,27 @@ class ThreadPurge:
 
     async def _purge(self, thread_id: str) -> bool:
         """Delete a thread with its runs and its mailbox; return False if it stays."""
-        mailbox, waiting, run = await self._backend.read(
+        done = SearchRuns(thread_id=thread_id, statuses=("done",), limit=_RUNS)
+        mailbox, waiting, active, found = await self._backend.read(
             Together(
                 queries=(
                     LoadMailbox(mailbox_id=thread_id),
                     CountEntries(mailbox_id=thread_id),
                     FindActiveRun(thread_id=thread_id),
+                    done,
                 )
             )
         )
-        if run is not None or waiting.queued or waiting.claimed:
+        if active is not None or waiting.queued or waiting.claimed:
             return False
-        await self._delete_runs(thread_id)
+        while len(found.items) == _RUNS:
+            receipt = await self._commit(_deletions(found.items))
+            self._counts["runs"] += sum(receipt.results)
+            found = await self._backend.read(done)
+        # Not after the thread, which leads to them.
         step = PurgeThread(thread_id=thread_id, older_than=self._older_than)
-        [entries] = (await self._commit((step,))).results
+        *were_there, entries = (await self._commit((*_deletions(found.items), step))).results
+        self._counts["runs"] += sum(were_there)
         if entries is None:  # somebody has written to it, sent something, or deleted it meanwhile
             return await self._backend.read(LoadHead(thread_id=thread_id)) is None
         self._counts["threads"] += 1
@@ -152,10 +159,6 @@ class ThreadPurge:
         self._counts["mailboxes"] += mailbox is not None
         return True
 
-    async def _delete_runs(self, thread_id: str) -> None:
-        """Delete the runs that are done; before the thread, which leads to them."""
-        query = SearchRuns(thread_id=thread_id, statuses=("done",), limit=_RUNS)
-        while runs := (await self._backend.read(query)).items:
-            steps: list[Command[Any]] = [DeleteRun(run_id=run.run_id) for run in runs]
-            receipt = await self._commit(tuple(steps))
-            self._counts["runs"] += sum(receipt.results)
+
+def _deletions(runs: Iterable[RunRecord]) -> Commands:
+    return tuple(DeleteRun(run_id=run.run_id) for run in runs)

@@ -15,7 +15,8 @@ from treadle.core.commands import AnyCommand
 from treadle.core.cursors import cursor_of
 from treadle.core.edits import ForkThread, TruncateThread
 from treadle.core.heads import CheckThread, ListHeads, LoadHead, UpdateThread
-from treadle.core.limits import clamp_page
+from treadle.core.limits import LARGEST_TIME, clamp_page
+from treadle.core.old_threads import PurgeThread
 from treadle.core.restoring import RestoreRun
 from treadle.core.run_queries import FindActiveRun, ListRuns
 from treadle.core.runs import RunRecord, UpsertRun
@@ -54,6 +55,16 @@ class Unchecked(Twisted):
             return command
         stored = self.tables.threads.get(command.thread_id)
         return replace(command, expected=stored.head.version) if stored else command
+
+
+@breaks(Guarantee.VERSIONS_WITHOUT_GAPS, "a thread that was changed since is not purged")
+class Merciless(Twisted):
+    """Purges a thread whenever it was changed."""
+
+    def twist(self, command: AnyCommand) -> AnyCommand:
+        if not isinstance(command, PurgeThread):
+            return command
+        return replace(command, older_than=LARGEST_TIME)
 
 
 @breaks(
