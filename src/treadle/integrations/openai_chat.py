@@ -36,7 +36,7 @@ list of parts.
 import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import TypeAlias, cast
+from typing import cast
 
 import msgspec
 
@@ -75,8 +75,6 @@ __all__ = [
 
 EXPORTS = {"mapping": "ChatGPT", "chat_messages": "Claude", "conversations": "ShareGPT"}
 """Fields that only the conversations of other programs have."""
-
-ImportCommand: TypeAlias = CreateThread | RestoreThread | AppendThread
 
 _TIMES = "message_times"
 _FIELDS = frozenset({"id", "messages", "treadle"})
@@ -234,7 +232,9 @@ def write_messages(messages: Sequence[Message]) -> list[dict[str, Json]]:
     return [write_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
 
 
-def plan_import(head: ThreadHead, stored: ThreadHead | None) -> tuple[ImportCommand, ...]:
+def plan_import(
+    head: ThreadHead, stored: ThreadHead | None
+) -> tuple[CreateThread | RestoreThread | AppendThread, ...]:
     """Return the commands that add to a store what it lacks of a thread, for one commit.
 
     They create the thread, or append the messages that the stored thread does not have yet; none
@@ -268,7 +268,7 @@ def plan_import(head: ThreadHead, stored: ThreadHead | None) -> tuple[ImportComm
     return tuple(_appended(thread.id, missing, times, stored.version))
 
 
-def _created(head: ThreadHead) -> tuple[ImportCommand, ...]:
+def _created(head: ThreadHead) -> tuple[CreateThread | RestoreThread | AppendThread, ...]:
     """A thread that comes with times is restored; that it is created keeps others' from harm."""
     created = CreateThread(thread=head.thread)
     known = [time for time in head.message_times if time is not None]
