@@ -266,3 +266,22 @@ def test_every_statement_is_valid_in_a_schema_whose_tables_have_a_prefix(
 def test_a_connect_timeout_that_is_no_number_is_refused(seconds: str) -> None:
     with pytest.raises(InvalidValue, match="connect_timeout is a whole number of seconds"):
         parse_location(f"postgresql://host/database?connect_timeout={seconds}")
+
+
+LONG = Location("postgresql://", schema="s" * 40, table_prefix="customer_a")
+SHORT = Location("postgresql://", schema="agents", table_prefix="a_")
+
+
+@pytest.mark.parametrize("name", ["channel", "live_channel"])
+@pytest.mark.parametrize("location", [LONG, SHORT], ids=["long", "short"])
+def test_each_location_has_channels_of_its_own(location: Location, name: str) -> None:
+    ours = getattr(location, name)
+    assert len(ours) <= 63  # PostgreSQL would take no other
+    for other in ("customer_b", "customer_a" + "_" * 14, ""):
+        beside = Location("postgresql://", schema=location.schema, table_prefix=other)
+        assert getattr(beside, name) != ours
+
+
+def test_channels_that_fit_are_named_as_they_always_were() -> None:
+    assert SHORT.channel == "treadle.agents.a_"
+    assert SHORT.live_channel == "treadle-live.agents.a_"

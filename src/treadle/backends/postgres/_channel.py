@@ -29,6 +29,9 @@ _LOG = logging.getLogger("treadle.postgres")
 NOTIFY = "SELECT pg_catalog.pg_notify(%(channel)s, %(payload)s)"
 PAYLOAD_BYTES = 7_900
 """Most bytes of what a notice says. The server takes less than 8,000 bytes."""
+_PASSING = (psycopg.Error, OSError, RuntimeError)
+"""What ends a connection and not its thread: the server is away, or the process has no descriptor
+or no thread left (a `RuntimeError`). Nobody would start the thread again."""
 
 
 class Channel:
@@ -130,7 +133,7 @@ class Channel:
                     self._location, self._patience(), self._connection_class
                 ) as connection:
                     work(connection)
-            except psycopg.Error as error:
+            except _PASSING as error:
                 _LOG.warning("notices wait for the server: %s", error)
                 self._closing.wait(NOTICE_RETRY_SECONDS)
 

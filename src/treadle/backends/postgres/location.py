@@ -2,6 +2,7 @@
 
 import re
 from functools import cached_property
+from hashlib import sha256
 from typing import Literal
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -29,6 +30,8 @@ _TABLES = re.compile(
     r"|documents|commits|migrations)\b"
 )
 _INDEXES = re.compile(r"(?<=CREATE INDEX )(\w+)")
+_CHANNEL_BYTES = 63
+_HASH_DIGITS = 16
 Switch = Literal["on", "off"]
 
 
@@ -60,13 +63,13 @@ class Location(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def channel(self) -> str:
-        """The channel of the notices; PostgreSQL cuts names to 63 bytes."""
-        return f"treadle.{self.schema}.{self.table_prefix}"[:63]
+        """The channel of the notices."""
+        return _channel_named(f"treadle.{self.schema}.{self.table_prefix}")
 
-    @property
+    @cached_property
     def live_channel(self) -> str:
         """The channel of live values, on which only processes with followers listen."""
-        return f"treadle-live.{self.schema}.{self.table_prefix}"[:63]
+        return _channel_named(f"treadle-live.{self.schema}.{self.table_prefix}")
 
     @cached_property
     def lock(self) -> str:
@@ -112,6 +115,17 @@ def parse_location(url: str) -> Location:
     conninfo = "?".join(filter(None, (f"postgresql:{parts[1]}", "&".join(theirs))))
     _check_theirs(conninfo)
     return msgspec.convert({"conninfo": conninfo, **ours}, Location)
+
+
+def _channel_named(name: str) -> str:
+    """The name of a channel, of which PostgreSQL takes 63 bytes; no two locations share one.
+
+    What is cut off a long name is in a hash: another store must not hear what is said here.
+    """
+    if len(name) <= _CHANNEL_BYTES:
+        return name
+    digest = sha256(name.encode()).hexdigest()[:_HASH_DIGITS]
+    return f"{name[: _CHANNEL_BYTES - _HASH_DIGITS - 1]}.{digest}"
 
 
 _OURS = frozenset(Location.__struct_fields__) - {"conninfo"}
