@@ -47,6 +47,17 @@ def test_documents_that_may_be_of_another_user_are_named(tmp_path: Path) -> None
     assert (erased["threads"], erased["documents"], "left" in erased) == (2, 1, False)
 
 
+def test_threads_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    store = tmp_path / "agents"
+    in_store(store, _fill_ann)
+    (store / "torn.json").write_text("{")
+    result = run("erase", "--owner", "ann", "--yes", "--store", store)
+    assert result.stdout.splitlines() == [
+        "erased 1 thread, 1 mailbox, 1 entry, 1 document",
+        "left torn.json, which cannot be read and may be theirs; see `treadle doctor`",
+    ]
+
+
 async def _fill_ann(store: treadle.Store) -> None:
     await store.threads.create(treadle.Thread(id="chat", resource_id="ann"))
     await store.mailboxes.send("chat", "work")

@@ -98,6 +98,9 @@ class Store(Opening):
         ids: clients may choose the ids of their threads, and a key that begins with the id of
         another owner is that owner's.
 
+        Records that cannot be read stay, and `Erased.unreadable` names them: as long as it is not
+        empty, something of the owner may be left.
+
         It commits one thread at a time, and up to 100 of its runs, so that others can go on. If it
         is interrupted, do it again: it deletes what is left. What others write for the owner
         meanwhile may stay, so make sure first that nobody sends anything.

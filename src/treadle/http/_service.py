@@ -68,7 +68,8 @@ OPERATIONS = (
         details=(
             "If it fails, call it again: it deletes what is left. `left` are the ids of deleted"
             " threads with which keys of documents begin. These stay, as such an id may be another"
-            " owner's, unless `thread_documents` is true."
+            " owner's, unless `thread_documents` is true. `unreadable` names damaged records, which"
+            " stay, and may be the owner's."
         ),
     ),
 )

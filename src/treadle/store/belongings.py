@@ -1,7 +1,7 @@
 """What belongs to an owner, and below a thread: walks that read and write nothing."""
 
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 from treadle.backends.base import Backend
 from treadle.core.documents import DocumentPage, ListCollections, ListDocuments, LoadDocuments
@@ -11,12 +11,18 @@ from treadle.core.limits import PAGE
 from treadle.core.queries import Query, Together
 from treadle.errors import CorruptRecord, InvalidValue
 
+NoteUnreadable: TypeAlias = Callable[[Iterable[str]], object]
+"""Takes the names of records that a walk cannot read, and passes over."""
+
 _ALL = 0
 """The time at which no document has expired."""
 
 
 async def family_of(
-    backend: Backend, thread_id: str, belongs: Callable[[ThreadSummary], bool]
+    backend: Backend,
+    thread_id: str,
+    belongs: Callable[[ThreadSummary], bool],
+    note_unreadable: NoteUnreadable,
 ) -> list[str]:
     """The thread and those below it that belong to it, each before its parent.
 
@@ -25,19 +31,26 @@ async def family_of(
     found = [thread_id]
     known = {thread_id}  # a thread may be below itself
     for parent in found:
-        async for child in children_of(backend, parent):
+        async for child in children_of(backend, parent, note_unreadable):
             if child.id not in known and belongs(child):
                 known.add(child.id)
                 found.append(child.id)
     return found[::-1]
 
 
-async def children_of(backend: Backend, thread_id: str) -> AsyncIterator[ThreadSummary]:
+def _pass_over(_names: Iterable[str]) -> None:
+    """Say nothing of what cannot be read."""
+
+
+async def children_of(
+    backend: Backend, thread_id: str, note_unreadable: NoteUnreadable = _pass_over
+) -> AsyncIterator[ThreadSummary]:
     """The threads right below a thread, of any owner."""
     after: str | None = None
     while True:
         query = ListHeads(parent_thread_id=thread_id, after=after, limit=PAGE)
         page = await backend.read(query)
+        note_unreadable(page.unreadable)
         for child in page.items:
             yield child
         after = page.next_cursor
@@ -72,6 +85,18 @@ async def has_documents(backend: Backend, thread_id: str) -> bool:
         if any(any(a.items if isinstance(a, DocumentPage) else a) for a in answers):
             return True
     return False
+
+
+async def note_unreadable_documents(
+    backend: Backend, names: Sequence[str], owner: str, note_unreadable: NoteUnreadable
+) -> None:
+    """Note the documents below an owner that cannot be read, once all others are deleted."""
+    queries: list[Query[Any]] = [
+        ListDocuments(collection=name, prefix=(owner,), limit=PAGE, values=False, now=_ALL)
+        for name in names
+    ]
+    for page in await backend.read(Together(queries=tuple(queries))):
+        note_unreadable(page.unreadable)
 
 
 async def count_documents(backend: Backend, owner: str) -> int:

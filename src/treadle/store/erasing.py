@@ -1,7 +1,7 @@
 """Erasing an owner: everything that belongs to one user, in steps that hold the store briefly."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from treadle.store.belongings import (
     count_documents,
     family_of,
     has_documents,
+    note_unreadable_documents,
 )
 
 _RUNS = 100
@@ -43,6 +44,14 @@ class Erased(Model, frozen=True, kw_only=True):
 
     These documents stay, as each such id may be that of another owner. What you know to be of the
     thread, delete with `Documents.delete` and `delete_range`.
+    """
+    unreadable: tuple[str, ...] = ()
+    """Records that cannot be read, such as `thread 't1'`, and stay, with what is below them.
+
+    In a database, they are the owner's. In a folder, they may be: there, only a record itself says
+    whose it is, so all damaged threads and runs are named. `treadle doctor` says what is wrong with
+    each. Repair or remove them, and erase again; a run is deleted by its id then, as its thread is
+    gone. A dry run names threads only.
     """
 
 
@@ -70,6 +79,8 @@ class Erasure:
         self._of_threads = of_threads
         self._counts: Counter[str] = Counter()
         self._left: list[str] = []
+        self._unreadable: dict[str, None] = {}
+        """The names of records that cannot be read, each once."""
 
     async def run(self, resource_id: str) -> Erased:
         """Delete what belongs to an owner, and what that has left in files."""
@@ -90,6 +101,7 @@ class Erasure:
         while True:
             query = ListHeads(resource_id=resource_id, after=after, limit=PAGE)
             page = await self._backend.read(query)
+            self._note_unreadable(page.unreadable)
             for root in page.items:
                 for thread_id in await self._family(root.id, resource_id):
                     if thread_id not in known:
@@ -100,16 +112,26 @@ class Erasure:
                 return self._erased()
 
     def _erased(self) -> Erased:
-        return msgspec.convert({**self._counts, "left": self._left}, type=Erased)
+        names = {"left": self._left, "unreadable": list(self._unreadable)}
+        return msgspec.convert({**self._counts, **names}, type=Erased)
+
+    def _note_unreadable(self, names: Iterable[str]) -> None:
+        self._unreadable |= dict.fromkeys(names)
 
     async def _owned(self, resource_id: str) -> tuple[ThreadSummary, ...]:
-        query = ListHeads(resource_id=resource_id, limit=PAGE)
-        return (await self._backend.read(query)).items
+        page = await self._backend.read(ListHeads(resource_id=resource_id, limit=PAGE))
+        self._note_unreadable(page.unreadable)
+        return page.items
 
     async def _family(self, thread_id: str, resource_id: str) -> list[str]:
         """The thread and those below it that are nobody else's, each before its parent."""
         mine = (None, resource_id)
-        return await family_of(self._backend, thread_id, lambda child: child.resource_id in mine)
+        return await family_of(
+            self._backend,
+            thread_id,
+            lambda child: child.resource_id in mine,
+            self._note_unreadable,
+        )
 
     async def _count_thread(self, thread_id: str) -> None:
         mailbox, entries, runs = await self._backend.read(
@@ -137,16 +159,23 @@ class Erasure:
             # First, so that a worker there loses its lease and writes nothing more.
             self._counts["entries"] += await self._delete(DeleteMailbox(mailbox_id=thread_id))
             self._counts["mailboxes"] += 1
-        query = SearchRuns(thread_id=thread_id, limit=_RUNS)
-        while runs := (await self._backend.read(query)).items:
-            steps = [DeleteRun(run_id=run.run_id) for run in runs]
-            self._counts["runs"] += await self._delete(*steps)
+        await self._erase_runs(thread_id)
         if self._of_threads:
             await self._erase_documents(thread_id)
         elif await has_documents(self._backend, thread_id):
             self._left.append(thread_id)
         self._counts["threads"] += await self._delete(DeleteThread(thread_id=thread_id))
         self._report(self._erased())
+
+    async def _erase_runs(self, thread_id: str) -> None:
+        query = SearchRuns(thread_id=thread_id, limit=_RUNS)
+        while True:
+            page = await self._backend.read(query)
+            self._note_unreadable(page.unreadable)
+            if not page.items:
+                return
+            steps = [DeleteRun(run_id=run.run_id) for run in page.items]
+            self._counts["runs"] += await self._delete(*steps)
 
     async def _erase_documents(self, owner: str) -> None:
         """Delete the documents whose keys are an id, or begin with it."""
@@ -157,6 +186,7 @@ class Erasure:
             below = [DeleteDocuments(collection=each, prefix=key) for each in names]
             own = [DeleteDocument(collection=each, key=key) for each in names]
             self._counts["documents"] += await self._delete(*below, *own)
+            await note_unreadable_documents(self._backend, names, owner, self._note_unreadable)
 
     async def _delete(self, *steps: Command[Any]) -> int:
         """Carry out deletions in one commit, and return how many rows they deleted."""

@@ -75,3 +75,5 @@ def _write(erased: Erased, done: str, left: str, *, as_json: bool) -> None:
     write_line(f"{done} {counted_rows(to_plain(erased))}")
     for thread_id in erased.left:
         write_line(f"{left} the documents whose keys begin with {thread_id!r}, a thread of theirs")
+    for name in erased.unreadable:
+        write_line(f"{left} {name}, which cannot be read and may be theirs; see `treadle doctor`")
