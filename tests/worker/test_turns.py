@@ -10,11 +10,13 @@ from treadle import (
     MailboxEntry,
     Message,
     MessageMetadata,
+    RunConflict,
     RunRecord,
     Store,
     Thread,
     ToolCall,
 )
+from treadle.testing import ManualClock
 from treadle.turns import NO_RESULT
 from treadle.worker import (
     Answer,
@@ -212,6 +214,121 @@ class TestAnswers:
         assert (reply.run_id, reply.answer.payload) == ("r1", {"approved": True})
         assert (await run_named(store, "r1")).status == "done"
         assert (await run_named(store, "r2")).termination_code == "merged"
+
+
+class Asker:
+    """A handler of turns: run r1 pauses for each of its questions, and takes the answers."""
+
+    def __init__(self, store: Store, *questions: str) -> None:
+        self.store = store
+        self.questions = questions
+        self.crashes = 0
+        """How many attempts fail that have taken an answer."""
+        self.turns: list[tuple[str, list[object]]] = []
+        """The runs that were answered, and the answers that they had."""
+
+    async def __call__(self, delivery: Delivery) -> None:
+        turn = Turn(delivery)
+        taken = await turn.take() if turn.request.run_id == "r1" else ()
+        replies = await turn.answers()
+        answered = len(replies)
+        if turn.request.run_id == "r1" and answered < len(self.questions):
+            question = Interrupt(id=self.questions[answered])
+            async with delivery.pause() as step:
+                step.threads.append("t", turn.changes(status="waiting", interrupts=[question]))
+            return
+        if taken and self.crashes:
+            self.crashes -= 1
+            raise OSError("the model is away")
+        self.turns.append((turn.request.run_id, [each.answer.payload for each in replies]))
+        await answer(delivery, turn)
+
+
+@every_backend
+class TestAnswersOfPausedTurns:
+    @pytest.mark.parametrize("is_first", [True, False], ids=["answer-first", "message-first"])
+    async def test_an_answer_comes_before_what_was_sent_meanwhile(
+        self, store: Store, new_worker: NewWorker, is_first: bool
+    ) -> None:
+        asker = Asker(store, "may-1")
+        await ask(store, "r1", "pay")
+        await until_idle(new_worker(store, asker))
+        if is_first:
+            await store.runs.answer("r1", "yes", next_run_id="a1")
+        await ask(store, "r2", "meanwhile")
+        if not is_first:
+            await store.runs.answer("r1", "yes", next_run_id="a1")
+        await until_idle(new_worker(store, asker))
+        assert asker.turns == [("r1", ["yes"]), ("r2", [])]
+        assert (await run_named(store, "r1")).status == "done"
+        assert (await run_named(store, "a1")).termination_code == "merged"
+
+    async def test_a_request_with_the_answer_does_the_same(
+        self, store: Store, new_worker: NewWorker
+    ) -> None:
+        asker = Asker(store, "may-1")
+        await ask(store, "r1", "pay")
+        await until_idle(new_worker(store, asker))
+        await ask(store, "r2", "meanwhile")
+        resume = (Answer(interrupt_id="may-1", payload="yes"),)
+        wanted = RunRequest(agent_id="helper", thread_id="t", run_id="a1", resume=resume)
+        await store.runs.request(wanted, Message.user("and thanks", id="thanks"))
+        await until_idle(new_worker(store, asker))
+        assert asker.turns == [("r1", ["yes"]), ("r2", [])]
+
+    async def test_each_of_several_pauses_gets_its_answer(
+        self, store: Store, new_worker: NewWorker
+    ) -> None:
+        asker = Asker(store, "may-1", "may-2", "may-3")
+        await ask(store, "r1", "pay")
+        for number in (1, 2, 3):
+            await until_idle(new_worker(store, asker))
+            await ask(store, f"m{number}", "meanwhile")
+            await store.runs.answer("r1", number, next_run_id=f"a{number}")
+        await until_idle(new_worker(store, asker))
+        assert asker.turns == [("r1", [1, 2, 3]), ("m1", []), ("m2", []), ("m3", [])]
+
+    async def test_an_answer_that_comes_twice_counts_once(
+        self, store: Store, new_worker: NewWorker
+    ) -> None:
+        asker = Asker(store, "may-1")
+        await ask(store, "r1", "pay")
+        await until_idle(new_worker(store, asker))
+        await ask(store, "r2", "meanwhile")
+        for _ in range(2):
+            await store.runs.answer("r1", "yes", next_run_id="a1")
+        with pytest.raises(RunConflict):
+            await store.runs.answer("r1", "no", next_run_id="a2")
+        await until_idle(new_worker(store, asker))
+        assert asker.turns == [("r1", ["yes"]), ("r2", [])]
+        assert (await store.mailboxes.list_entries(mailbox_id="t")).total == 3
+
+    async def test_a_turn_that_fails_with_its_answer_gets_it_again(
+        self, store: Store, new_worker: NewWorker
+    ) -> None:
+        asker = Asker(store, "may-1")
+        asker.crashes = 2
+        await ask(store, "r1", "pay")
+        await until_idle(new_worker(store, asker))
+        await ask(store, "r2", "meanwhile")
+        await store.runs.answer("r1", "yes", next_run_id="a1")
+        # at the third attempt of both, which is the last one, nothing else is taken
+        await until_idle(new_worker(store, asker, backoff=AT_ONCE, max_attempts=3))
+        assert asker.turns == [("r1", ["yes"]), ("r2", [])]
+
+    async def test_a_turn_gets_its_answer_after_a_worker_has_died_with_it(
+        self, store: Store, new_worker: NewWorker, clock: ManualClock
+    ) -> None:
+        asker = Asker(store, "may-1")
+        await ask(store, "r1", "pay")
+        await until_idle(new_worker(store, asker))
+        await ask(store, "r2", "meanwhile")
+        await store.runs.answer("r1", "yes", next_run_id="a1")
+        [held] = await store.mailboxes.claim(consumer="dies", lease_ms=1)
+        assert [each.entry_id for each in await store.mailboxes.take(held)] == ["a1"]
+        clock.now += 1
+        await until_idle(new_worker(store, asker))
+        assert asker.turns == [("r1", ["yes"]), ("r2", [])]
 
 
 @every_backend

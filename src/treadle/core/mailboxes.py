@@ -256,6 +256,24 @@ def put_last_turn(rows: MailboxRows, mailbox_id: str, turn: int) -> None:
         rows.mailboxes.put(mailbox_id, msgspec.structs.replace(state, last_turn=turn))
 
 
+def has_place_of(entry: MailboxEntry, before: MailboxEntry) -> bool:
+    """Return whether an entry was sent to follow another one: it has the turn of that one."""
+    return entry.turn is not None and entry.turn == before.turn
+
+
+def _right_behind(before: MailboxEntry, entry: MailboxEntry) -> MailboxEntry:
+    """The new entry, in the place of the one before it. Times of creation tell them apart."""
+    created_at = max(entry.created_at, later(before.created_at, 1))
+    return msgspec.structs.replace(
+        entry,
+        priority=before.priority,
+        turn=before.turn,
+        available_at=before.available_at,
+        created_at=created_at,
+        updated_at=created_at,
+    )
+
+
 def _touch_new_entry(
     read_set: ReadSet, entry_id: str, mailbox_id: str, dedupe_key: str | None
 ) -> None:
@@ -311,19 +329,40 @@ class Send(TimedCommand[Sent], frozen=True, kw_only=True):
     delay_ms: Time = 0
     sender_id: str | None = None
     origin: EntryOrigin = "external"
+    follows: EntryId | None = None
+    """An unfinished entry of the mailbox that it follows, before all that were sent in between.
+
+    It has the priority of that entry, and is due when that is. If that entry has ended, or is in
+    another mailbox, it changes nothing.
+    """
 
     def touches(self, read_set: ReadSet) -> None:
-        """The new entry's id, its mailbox, and the dedupe key."""
+        """The new entry's id, its mailbox, the dedupe key, and the entry that it follows."""
         _touch_new_entry(read_set, self.entry_id, self.mailbox_id, self.dedupe_key)
+        if self.follows is not None:
+            read_set.entries.add(self.follows)
 
     def apply(self, rows: MailboxRows, now: int) -> Sent:
         """Put the entry, unless the dedupe key is known."""
         duplicate = _find_duplicate(rows, self.mailbox_id, self.dedupe_key)
         if duplicate is not None:
             return Sent(entry=duplicate, was_known=True)
+        before = None if self.follows is None else rows.entries.get(self.follows)
+        if before is not None and before.mailbox_id == self.mailbox_id and not is_terminal(before):
+            entry = _right_behind(before, self._entry(rows, before.turn, now))
+            _enqueue(rows, entry)
+            return Sent(entry=entry)
         state = rows.mailboxes.get(self.mailbox_id)
         turn = None if self.delay_ms else next_turn(state, now)
-        entry = MailboxEntry(
+        entry = self._entry(rows, turn, now)
+        _enqueue(rows, entry)
+        if turn is not None:
+            put_last_turn(rows, entry.mailbox_id, turn)
+        return Sent(entry=entry)
+
+    def _entry(self, rows: MailboxRows, turn: int | None, now: int) -> MailboxEntry:
+        state = rows.mailboxes.get(self.mailbox_id)
+        return MailboxEntry(
             entry_id=self.entry_id,
             mailbox_id=self.mailbox_id,
             origin=self.origin,
@@ -339,10 +378,6 @@ class Send(TimedCommand[Sent], frozen=True, kw_only=True):
             created_at=now,
             updated_at=now,
         )
-        _enqueue(rows, entry)
-        if turn is not None:
-            put_last_turn(rows, entry.mailbox_id, turn)
-        return Sent(entry=entry)
 
 
 class EnsureMailbox(TimedCommand[MailboxState], frozen=True, kw_only=True):

@@ -200,7 +200,7 @@ class RunRequests:
                 *([_create(wanted)] if head is None else cuts),
                 *_append(thread_id, of_run(new, wanted.run_id)),
                 *ends_of(thread_id, waits, sender_id),
-                _send(with_messages(wanted, new, messages, page), sender_id),
+                _send(with_messages(wanted, new, messages, page), sender_id, waits),
             )
         )
         if not cuts:
@@ -356,12 +356,14 @@ def _append(thread_id: str, messages: Sequence[Message]) -> list[AppendThread]:
     return [AppendThread(thread_id=thread_id, changes=changes)]
 
 
-def _send(wanted: RunRequest, sender_id: str | None) -> Send:
+def _send(wanted: RunRequest, sender_id: str | None, waits: Sequence[Wait]) -> Send:
+    """The entry of a request; that of an answer follows the entry that goes on."""
     return Send(
         mailbox_id=wanted.thread_id,
         entry_id=wanted.run_id,
         payload=to_plain(wanted),
         sender_id=sender_id,
+        follows=next((wait.entry_id for wait in waits if wait.entry_id is not None), None),
     )
 
 

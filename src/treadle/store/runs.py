@@ -241,7 +241,8 @@ class Runs(RunWrites):
 
         - A run whose turn has ended is done, and another run brings the answers: `Turn.answers`.
         - A run that has paused its mailbox goes on. If its entry is a `treadle.worker.RunRequest`,
-          another one brings the answers, for `Turn.take`. Otherwise the thread gets a message.
+          another one brings the answers, for `Turn.take`, and comes before what was sent meanwhile.
+          Otherwise the thread gets a message.
 
         Args:
             run_id: the run that waits.

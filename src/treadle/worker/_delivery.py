@@ -249,6 +249,17 @@ def leases_of(delivery: Delivery) -> tuple[Lease, ...]:
     return tuple(delivery._attempt.leases)  # pyright: ignore[reportPrivateUsage] - of this module
 
 
+async def take_with_answers(delivery: Delivery, limit: int) -> tuple[MailboxEntry, ...]:
+    """Take as `Delivery.take` does, and all that was sent to follow the entry of the delivery.
+
+    Raises:
+        InvalidValue, ClaimConflict, TimeoutError: as for `Delivery.take`.
+    """
+    limit = check_integer("take.limit", limit)
+    taker, attempt = delivery._taker, delivery._attempt  # pyright: ignore[reportPrivateUsage] - of this module
+    return await taker.take_with_answers(attempt, limit)
+
+
 async def commit_held(delivery: Delivery, commands: Commands) -> None:
     """Commit something of the worker's own, only while all entries of a delivery are held.
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import takewhile
 
 from treadle.backends.cancellation import shielded
-from treadle.core.mailboxes import MailboxEntry
+from treadle.core.mailboxes import MailboxEntry, has_place_of
 from treadle.errors import ClaimConflict
 from treadle.worker._attempt import Attempt
 from treadle.worker._clock import timeout
@@ -44,6 +45,29 @@ class Taker:
         attempt.waiting = [lease for lease in attempt.waiting if lease not in given]
         self._give(attempt, given)
         return tuple(lease.entry for lease in given)
+
+    async def take_with_answers(self, attempt: Attempt, limit: int) -> tuple[MailboxEntry, ...]:
+        """Do the same, and give all that was sent to follow the attempt's entry: its answers.
+
+        They come first, even if they are more than `limit`, and at the last attempt, too, as the
+        handler would ask again without them.
+
+        Raises:
+            ClaimConflict, TimeoutError: as for `take`.
+        """
+        given = list(await self.take(attempt, limit))
+        follows = partial(has_place_of, before=attempt.first.entry)
+        if limit < 1 or not (follows(given[-1]) if given else self._is_last_try(attempt.first)):
+            return tuple(given)
+        while True:
+            if not _kept(attempt):
+                await self._claim(attempt, 1, answers=True)
+            if not any(follows(lease.entry) for lease in _kept(attempt)[:1]):
+                return tuple(given)
+            lease = _kept(attempt)[0]
+            attempt.waiting.remove(lease)
+            self._give(attempt, [lease])
+            given.append(lease.entry)
 
     async def wait(self, attempt: Attempt, seconds: float) -> bool:
         """Return True once something further is due, and False after `seconds`, or at a stop.
@@ -84,18 +108,18 @@ class Taker:
         for lease in leases:
             self._context.emit(Claimed(entry=lease.entry))
 
-    async def _claim(self, attempt: Attempt, limit: int) -> None:
+    async def _claim(self, attempt: Attempt, limit: int, *, answers: bool = False) -> None:
         """Claim further entries, and keep them for the handler.
 
         Raises:
             ClaimConflict, TimeoutError: as for `take`.
         """
         # shielded: what is claimed and not known would stay claimed until the lease ends
-        await shielded(self._claim_whole(attempt, limit))
+        await shielded(self._claim_whole(attempt, limit, answers))
 
-    async def _claim_whole(self, attempt: Attempt, limit: int) -> None:
+    async def _claim_whole(self, attempt: Attempt, limit: int, answers: bool) -> None:
         held = _require_held(attempt)
-        if not attempt.takes_more or self._is_last_try(attempt.first):
+        if not answers and self._is_alone(attempt):
             return
         holder = held[0]
         # from before the write, so that our deadline is never later than the store's
@@ -103,13 +127,23 @@ class Taker:
         write = self._context.store.mailboxes.take(holder.entry, limit=limit)
         entries = await within(held[:1], write)
         leases = [Lease(entry, deadline, self._context.clock) for entry in entries]
-        together = list(takewhile(lambda lease: not self._is_last_try(lease), leases))
+        may_come = partial(self._may_come, attempt, answers)
+        together = list(takewhile(may_come, leases))
         attempt.waiting += together
         for lease in together:
             self._watcher.add(lease)
         if len(together) < len(leases):
             attempt.takes_more = False
             await self._settler.release(leases[len(together) :])
+
+    def _may_come(self, attempt: Attempt, answers: bool, lease: Lease) -> bool:
+        """Return whether an entry is worked together with those of an attempt."""
+        if answers and has_place_of(lease.entry, attempt.first.entry):
+            return True
+        return not self._is_alone(attempt) and not self._is_last_try(lease)
+
+    def _is_alone(self, attempt: Attempt) -> bool:
+        return not attempt.takes_more or self._is_last_try(attempt.first)
 
     def _is_last_try(self, lease: Lease) -> bool:
         return is_last_try(lease.entry, self._context.settings.max_attempts)

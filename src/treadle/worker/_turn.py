@@ -19,7 +19,7 @@ from treadle.store.live import LiveMessage
 from treadle.store.pages import every
 from treadle.store.store import Store
 from treadle.worker._decision import Reject
-from treadle.worker._delivery import Delivery, leases_of
+from treadle.worker._delivery import Delivery, leases_of, take_with_answers
 from treadle.worker._turn_record import TurnRecord
 
 _Named: TypeAlias = tuple[str | None, str]
@@ -132,8 +132,10 @@ class Turn:
     async def take(self, limit: int = 1) -> tuple[TakenRun, ...]:
         """Take further runs that were asked for into this turn: at most `limit`, in their order.
 
-        As `Delivery.take`, with what they ask for. An entry that asks for no run is left out; it
-        becomes a dead letter when the delivery is accepted.
+        As `Delivery.take`, with what they ask for. If this run has paused, those that answer it
+        come first, whatever was sent meanwhile, and all of them, even if they are more than
+        `limit`. They come even at the last attempt, which takes nothing else. An entry that asks
+        for no run is left out; it becomes a dead letter when the delivery is accepted.
 
         Args:
             limit: how many entries at most.
@@ -144,7 +146,7 @@ class Turn:
             TimeoutError: the store did not answer before the lease ended.
         """
         before = len(self._look())
-        if not await self._delivery.take(limit):
+        if not await take_with_answers(self._delivery, limit):
             return ()
         taken = self._look()[before:]
         messages = await self._messages()

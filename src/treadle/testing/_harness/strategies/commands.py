@@ -326,6 +326,7 @@ def sends(now: int) -> st.SearchStrategy[Send]:
         headers=headers,
         sender_id=st.none() | mailbox_ids,
         origin=st.sampled_from(["external", "internal"]),
+        follows=sources,
     )
 
 

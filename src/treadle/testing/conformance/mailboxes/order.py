@@ -2,6 +2,7 @@
 
 from treadle import Store
 from treadle.backends.base import Guarantee
+from treadle.commands import Send
 from treadle.testing._harness.builders import (
     claim_by_id,
     claim_ids,
@@ -254,3 +255,71 @@ async def a_mailbox_remembers_the_last_turn_that_it_gave(store: Store, clock: Ma
     expect(
         (later.turn, later.available_at, state.last_turn), (clock.now + 11, clock.now, later.turn)
     )
+
+
+@checks.add(Guarantee.ORDER_IS_KEPT, each={"stands": 0, "goes on": 1, "goes back": -HOUR_MS})
+async def what_follows_an_entry_comes_right_behind_it_though_the_clock(
+    store: Store, clock: ManualClock, step: int
+) -> None:
+    sent: list[str] = []
+    for number in range(3):
+        sent.append((await store.mailboxes.send("box", number)).entry.entry_id)
+        clock.now += step
+    follow = Send(mailbox_id="box", entry_id="0 answer", payload="0, too", follows=sent[0])
+    await store.commit((follow,))
+    expect(await work_off(store), [0, "0, too", 1, 2])
+
+
+@checks.add(Guarantee.ORDER_IS_KEPT)
+async def what_follows_an_entry_has_its_priority_and_its_delay(
+    store: Store, clock: ManualClock
+) -> None:
+    await store.mailboxes.send("box", "urgent", priority=3, entry_id="urgent")
+    await store.mailboxes.send("box", "urgent, later", priority=3)
+    await store.mailboxes.send("box", "delayed", delay_ms=100, entry_id="delayed")
+    clock.now += 1
+    for first in ("urgent", "delayed"):
+        name = f"behind {first}"
+        follow = Send(mailbox_id="box", entry_id=name, payload=name, follows=first)
+        await store.commit((follow,))
+    await store.mailboxes.send("box", "plain")
+    expect(await work_off(store), ["urgent", "behind urgent", "urgent, later", "plain"])
+    clock.now += 99
+    expect(await work_off(store), ["delayed", "behind delayed"])
+
+
+@checks.add(Guarantee.ORDER_IS_KEPT)
+async def the_holder_of_an_entry_takes_first_what_follows_it(
+    store: Store, clock: ManualClock
+) -> None:
+    await store.mailboxes.send("box", "first", entry_id="first")
+    await store.mailboxes.send("box", "second")
+    failed = await claim_one(store)
+    await store.mailboxes.nack(failed, retry_at=clock.now + 100, keep_order=True)
+    clock.now += 100
+    held = await claim_one(store)
+    for number in (1, 2):
+        name = f"answer {number}"
+        clock.now += 1
+        sent = Send(mailbox_id="box", entry_id=name, payload=name, follows="first")
+        await store.commit((sent,))
+    taken = await store.mailboxes.take(held, limit=3)
+    expect([each.payload for each in taken], ["answer 1", "answer 2", "second"])
+    for each in (held, *taken):
+        await store.mailboxes.release(each)
+    expect(await work_off(store), ["first", "answer 1", "answer 2", "second"])
+
+
+@checks.add(Guarantee.ORDER_IS_KEPT)
+async def what_follows_an_entry_that_has_ended_or_is_elsewhere_is_the_last(
+    store: Store, clock: ManualClock
+) -> None:
+    for name in ("first", "second"):
+        await store.mailboxes.send("box", name, entry_id=name)
+    await store.mailboxes.send("other", "other", entry_id="other")
+    await store.mailboxes.ack(await claim_by_id(store, "first"))
+    for name in ("first", "other", "unknown"):
+        sent = Send(mailbox_id="box", entry_id=f"to {name}", payload=f"to {name}", follows=name)
+        await store.commit((sent,))
+    expected = ["second", "to first", "to other", "to unknown"]
+    expect(await work_off(store, "box"), expected)
