@@ -90,5 +90,6 @@ def test_histories_ask_about_everything_that_is_listed() -> None:
         ("mailboxes", "explain"),
         ("documents", "load_many"),
         ("documents", "list"),
+        ("documents", "list_expired"),
         ("documents", "collections"),
     }
