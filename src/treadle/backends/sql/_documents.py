@@ -18,7 +18,7 @@ from treadle.core.documents import (
 )
 from treadle.core.expired_documents import ListExpired
 from treadle.core.keys import Key, KeyRange, check_key, join, split, split_row_key
-from treadle.core.limits import clamp_page
+from treadle.core.limits import PAGE, clamp_page
 from treadle.errors import InvalidValue
 
 _AFTER_ALL = "\U0010ffff" * 64
@@ -102,10 +102,22 @@ def list_documents(
 def list_expired(
     query: ListExpired, damage: DamageLog, now: int | None
 ) -> Program[tuple[Document, ...]]:
-    """The documents that expired first, without values."""
-    values = {"limit": clamp_page(query.limit), "now": now}
-    (rows,) = yield (Read("list_expired_documents", values),)
-    return tuple(readable(read_document, rows, damage, []))
+    """The documents that expired first, without values.
+
+    Those that cannot be read are passed over: a purge leaves them, so they would hide what is
+    behind them for ever.
+    """
+    limit = clamp_page(query.limit)
+    found: list[Document] = []
+    offset, number = 0, limit
+    while True:
+        values = {"limit": number, "offset": offset, "now": now}
+        (rows,) = yield (Read("list_expired_documents", values),)
+        found += readable(read_document, rows, damage)
+        if len(found) >= limit or len(rows) < number:
+            return tuple(found[:limit])
+        offset += number
+        number = PAGE
 
 
 def list_collections(
