@@ -20,8 +20,11 @@ from tests.worker.support import (
 )
 
 from treadle import MailboxEntry, Store, StoreUnavailable, Thread, open_store
+from treadle.core.commands import Commands, Receipt
+from treadle.core.endings import Cancel
 from treadle.core.mailbox_queries import LoadClaims
 from treadle.core.queries import Query, Together
+from treadle.core.taking import Take
 from treadle.testing import ManualClock
 from treadle.worker import Claimed, Delivery, Done, LeaseLost, Outage, Withdrawn
 
@@ -257,3 +260,32 @@ async def test_a_backend_without_hints_is_asked_once_a_second(
             await store.mailboxes.interrupt("m")
             await recorder.wait_for(Withdrawn)
             assert faulty.calls["look"] <= 4
+
+
+async def test_what_ends_an_entry_that_a_batch_is_taking_cancels_its_handler(
+    faulty: FaultyBackend, faulty_store: Store, recorder: Recorder, new_worker: NewWorker
+) -> None:
+    """The entry is cancelled after the commit of the batch, and before the worker knows of it."""
+    cancelled = asyncio.Event()
+
+    async def handler(delivery: Delivery) -> None:
+        async with delivery.batch() as step:
+            step.mailboxes.take(delivery.entry)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    async def commit(batch: Commands) -> Receipt:
+        receipt = await FaultyBackend.commit(faulty, batch)
+        if any(isinstance(command, Take) for command in batch):
+            await FaultyBackend.commit(faulty, (Cancel(entry_id=second.entry_id),))
+            await asyncio.sleep(0.1)  # so that the hint is looked at before the answer comes
+        return receipt
+
+    await faulty_store.mailboxes.send("m", 1)
+    second = (await faulty_store.mailboxes.send("m", 2)).entry
+    faulty.commit = commit  # type: ignore[method-assign]
+    async with running(new_worker(faulty_store, handler)):
+        await recorder.wait_for(Withdrawn)
+        await cancelled.wait()

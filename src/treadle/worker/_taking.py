@@ -101,7 +101,10 @@ class Taker:
 
     def add(self, attempt: Attempt, entries: Sequence[MailboxEntry], deadline: float) -> None:
         """Give entries to the handler that a batch of its has taken, with a lease to `deadline`."""
-        self._give(attempt, [Lease(entry, deadline, self._context.clock) for entry in entries])
+        leases = [Lease(entry, deadline, self._context.clock) for entry in entries]
+        self._give(attempt, leases)
+        for lease in leases:
+            self._watcher.add(lease)
 
     def _give(self, attempt: Attempt, leases: Sequence[Lease]) -> None:
         attempt.add(leases)
