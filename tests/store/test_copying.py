@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.marks import every_backend
 from treadle import RunMeta, Store, Thread, ThreadHead, open_store
 from treadle.backends.memory.backend import MemoryBackend
+from treadle.core.commands import Commands, Receipt
+from treadle.core.limits import LARGEST_TIME
 from treadle.core.threads import StoredThread
 from treadle.store.copying import Progress, copy_store
 from treadle.testing._harness.builders import claim_one, entry, run, says, sets
@@ -73,6 +76,52 @@ async def test_only_what_differs_is_written_again() -> None:
         assert copied.written == 1
         assert await other.mailboxes.load_entry("e007") == await one.mailboxes.load_entry("e007")
         assert await other.threads.load("only here") is not None
+
+
+async def make_rows(store: Store, kind: str) -> None:
+    """Make 260 rows of a kind, of which the first 100 may be deleted."""
+    for number in range(260):
+        match kind:
+            case "thread":
+                await store.threads.create(Thread(id=f"x{number:03}"))
+            case "run":
+                await store.runs.upsert(run(f"x{number:03}"))
+            case "mailbox":
+                await store.mailboxes.ensure(f"x{number:03}")
+            case _:
+                await store.mailboxes.enqueue(entry(f"x{number:03}"))
+
+
+async def delete_first_rows(store: Store, kind: str) -> None:
+    for key in [f"x{number:03}" for number in range(100)]:
+        match kind:
+            case "thread":
+                await store.threads.delete(key)
+            case "run":
+                await store.runs.delete(key)
+            case "mailbox":
+                await store.mailboxes.delete(key)
+            case _:
+                await store.mailboxes.cancel(key)
+    await store.mailboxes.purge(LARGEST_TIME)
+
+
+@every_backend
+@pytest.mark.parametrize("kind", ["thread", "run", "mailbox", "entry"])
+async def test_rows_that_are_deleted_meanwhile_hide_no_others(
+    store_url: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_store(store_url) as one, open_store("memory:") as other:
+        await make_rows(one, kind)
+        commit = other.commit
+
+        async def commit_as_others_delete(batch: Commands) -> Receipt:
+            monkeypatch.undo()
+            await delete_first_rows(one, kind)
+            return await commit(batch)
+
+        monkeypatch.setattr(other, "commit", commit_as_others_delete)
+        assert (await copy_store(one, other)).differing == ()
 
 
 async def test_a_change_during_the_copy_is_reported() -> None:

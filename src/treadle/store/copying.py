@@ -14,10 +14,10 @@ import msgspec
 
 from treadle.core.codec import Model
 from treadle.core.commands import AnyCommand
+from treadle.core.cursors import CursorPage
 from treadle.core.documents import Document
 from treadle.core.keys import Key
 from treadle.core.limits import PAGE
-from treadle.core.pages import Page
 from treadle.core.restoring import (
     RestoreDocument,
     RestoreEntry,
@@ -26,7 +26,7 @@ from treadle.core.restoring import (
     RestoreThread,
 )
 from treadle.errors import CorruptRecord
-from treadle.store.pages import Listing, every
+from treadle.store.pages import CursorListing, every_by_cursor
 from treadle.store.store import Store
 
 ItemT = TypeVar("ItemT")
@@ -137,15 +137,21 @@ async def _count(store: Store) -> int:
     return total
 
 
-async def _undamaged_page(listing: Listing[ItemT], **page: int) -> Page[ItemT]:
+async def _undamaged_page(
+    listing: CursorListing[ItemT], after: str | None, limit: int
+) -> CursorPage[ItemT]:
     """A page of a listing that leaves nothing out.
 
     Raises:
         CorruptRecord: a row cannot be read.
     """
-    found = await listing(**page)
+    found = await listing(after=after, limit=limit)
     _refuse_damage(found.unreadable)
     return found
+
+
+def _all_of(listing: CursorListing[ItemT]) -> AsyncIterator[ItemT]:
+    return every_by_cursor(partial(_undamaged_page, listing))
 
 
 def _refuse_damage(unreadable: Iterable[str]) -> None:
@@ -188,15 +194,16 @@ async def _documents_of(store: Store, collection: str, *, values: bool) -> Async
 
 async def _items(store: Store) -> AsyncIterator[_Item]:
     """Yield all rows; a mailbox comes before its entries."""
-    async for thread_id in every(partial(_undamaged_page, store.threads.list)):
-        head = await store.threads.load(thread_id)
+    async for summary in _all_of(store.threads.list_heads):
+        head = await store.threads.load(summary.id)
         if head is not None:
-            yield _Item("thread", thread_id, head, RestoreThread(head=head))
-    async for run in every(partial(_undamaged_page, store.runs.list)):
+            yield _Item("thread", summary.id, head, RestoreThread(head=head))
+    async for run in _all_of(partial(store.runs.search, order="asc")):
         yield _Item("run", run.run_id, run, RestoreRun(run=run))
-    async for state in every(partial(_undamaged_page, store.mailboxes.list)):
+    async for each in _all_of(partial(store.mailboxes.list_summaries, counted=1)):
+        state = each.state
         yield _Item("mailbox", state.mailbox_id, state, RestoreMailbox(mailbox=state))
-    async for entry in every(partial(_undamaged_page, store.mailboxes.list_entries)):
+    async for entry in _all_of(partial(store.mailboxes.search_entries, order="asc")):
         yield _Item("entry", entry.entry_id, entry, RestoreEntry(entry=entry))
     async for document in _documents(store):
         yield _Item("document", _name_of(document), document, RestoreDocument(document=document))
