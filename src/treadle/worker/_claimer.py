@@ -11,7 +11,7 @@ from typing import Any
 from treadle.backends.cancellation import shielded
 from treadle.core.mailboxes import UNFINISHED, MailboxEntry
 from treadle.core.pauses import is_paused
-from treadle.store.pages import every
+from treadle.store.pages import every_by_cursor
 from treadle.worker._attempt import Attempt
 from treadle.worker._clock import sleep, timeout
 from treadle.worker._decision import is_suspect
@@ -209,17 +209,19 @@ class Claimer:
         The count may include entries that cannot be read, and those of paused mailboxes.
         """
         paused: dict[str, bool] = {}
-        for status in UNFINISHED:
-            listing = partial(
-                self._mailboxes.list_entries, mailbox_id=self._settings.mailbox_id, status=status
-            )
-            async for entry in every(listing):
-                if self._is_held(entry):
-                    return True
-                if entry.mailbox_id not in paused:
-                    paused[entry.mailbox_id] = await self._is_paused(entry.mailbox_id)
-                if not paused[entry.mailbox_id]:
-                    return True
+        listing = partial(
+            self._mailboxes.search_entries,
+            mailbox_id=self._settings.mailbox_id,
+            statuses=UNFINISHED,
+            order="asc",
+        )
+        async for entry in every_by_cursor(listing):
+            if self._is_held(entry):
+                return True
+            if entry.mailbox_id not in paused:
+                paused[entry.mailbox_id] = await self._is_paused(entry.mailbox_id)
+            if not paused[entry.mailbox_id]:
+                return True
         return False
 
     def _is_held(self, entry: MailboxEntry) -> bool:
