@@ -6,7 +6,7 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from treadle import Store, Thread, open_store
+from treadle import Message, Store, Thread, open_store
 from treadle.backends.postgres.location import parse_location
 from treadle.core.heads import HeadKey, HeadPage
 from treadle.core.pages import Order
@@ -105,3 +105,16 @@ async def test_whole_pages_of_rows_without_an_order_do_not_end_a_listing(
         assert sorted(await listed(store, by, order, limit)) == ["a", "m", "z"]
         page = await store.threads.list_heads(by=by, order=order)
         assert len(page.unreadable) == 9
+
+
+@in_databases
+async def test_a_last_message_that_cannot_be_read_hides_no_thread(store_url: str) -> None:
+    async with open_store(store_url) as store:
+        for thread in "ab":
+            await store.threads.create(Thread(id=thread))
+            await store.threads.append(thread, Message.user(thread))
+        execute(store_url, f"UPDATE messages SET body = '7' WHERE {KEY_OF_B}")
+        page = await store.threads.list_heads(with_last_message=True)
+        assert [each.id for each in page.items] == ["a", "b"]
+        assert [each.last_message is None for each in page.items] == [False, True]
+        assert page.unreadable == ("thread 'b'",)

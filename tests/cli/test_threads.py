@@ -21,6 +21,17 @@ def test_threads_are_listed(agents: Path) -> None:
     assert row.split("\t")[:3] == ["t1", "3", "0"]
 
 
+def test_threads_are_listed_with_their_last_messages(agents: Path) -> None:
+    said = treadle.Message.assistant("two\nlines")
+    in_store(agents, lambda store: store.threads.append("t1", said))
+    listing = ("threads", "list", "--last-message", "--store", agents)
+    titles, row = run(*listing).stdout.splitlines()
+    assert titles.split("\t")[-1] == "last message"
+    assert row.split("\t")[-1] == "two lines"
+    [item] = run_json(*listing)["items"]
+    assert item["last_message"]["message"]["content"] == "two\nlines"
+
+
 @pytest.mark.parametrize("option", ["--owner", "--parent"])
 def test_threads_are_listed_by_filter(agents: Path, option: str) -> None:
     child = treadle.Thread(id="t2", resource_id="x", parent_thread_id="x")

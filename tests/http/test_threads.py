@@ -152,6 +152,20 @@ async def test_labels_are_merged_and_appends_are_not_lost(
     assert (changed.json()["version"], changed.json()["message_count"]) == (1, 1)
 
 
+async def test_threads_are_searched_with_their_last_messages(
+    alice: httpx.AsyncClient, store: Store
+) -> None:
+    await store.threads.create(Thread(id="hers", resource_id="alice"))
+    internal = Message(role="assistant", content="thoughts", visibility="internal")
+    await store.threads.append("hers", Message.user("hi"), internal)
+    path = "/v1/search/threads"
+    [plain] = (await alice.get(path)).json()["items"]
+    [item] = (await alice.get(f"{path}?with_last_message=true")).json()["items"]
+    assert "last_message" not in plain
+    assert item["last_message"]["message"]["content"] == "hi"
+    assert "thoughts" not in str(item)
+
+
 @pytest.mark.parametrize("path", ["/v1/threads", "/v1/threads/summaries", "/v1/search/threads"])
 async def test_listings_have_only_what_is_the_principals(
     path: str, alice: httpx.AsyncClient, store: Store

@@ -52,6 +52,7 @@ READS: dict[str, dict[str, object]] = {
     "load_mailboxes_for_update": {"ids": IDS, "entries": IDS},
     "load_labels": {"ids": IDS},
     "load_head": {"thread_id": "t"},
+    "load_newest_messages": {"ids": IDS, "number": 1},
     "load_threads_for_update": {"ids": IDS},
     "load_runs_for_update": {"ids": IDS},
     "load_runs_of_settled": {"ids": IDS, "entries": IDS},

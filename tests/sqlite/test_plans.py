@@ -131,6 +131,10 @@ PLANS: dict[str, tuple[Read, str]] = {
         Read("list_heads_by_update", {}, ("owner", "behind"), "DESC", ("changed_at", "changed_id")),
         "threads_of_resource_by_update (resource_id=? AND (updated_at,thread_id)<(?,?))",
     ),
+    "last messages": (
+        Read("load_newest_messages", {"ids": ["t"], "number": 1}),
+        "SEARCH newest USING INDEX sqlite_autoindex_messages_1 (thread_key=? AND position>?)",
+    ),
     "runs": (Read("list_runs", {}), "SCAN runs USING INDEX runs_by_age"),
     "runs since": (Read("list_runs", {}, ("created_at_from",)), "runs_by_age (created_at>?)"),
     "runs of a thread": (Read("list_runs", {}, ("thread_id",)), "runs_of_thread (thread_id=?)"),

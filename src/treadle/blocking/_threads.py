@@ -299,25 +299,26 @@ class Threads(ThreadWrites):
         resource_id: str | None = None,
         parent_thread_id: str | None = None,
         roots: bool = False,
+        with_last_message: bool = False,
     ) -> HeadPage:
         """List the threads that match all filters, without their messages, in pages by a cursor.
 
-        The newest threads of a user:
-        ``list_heads(by="updated_at", order="desc", resource_id=user)``.
+        The newest threads of a user, as in an inbox, from one snapshot:
+        ``list_heads(by="updated_at", order="desc", resource_id=user, with_last_message=True)``.
 
-        A page costs the same however many threads there are, except on files, which look at all of
-        them. If threads are sorted by `updated_at`, one that is updated while pages are read may be
-        listed twice or left out.
+        A page costs the same however many threads there are, except on files, which look at all.
+        By `updated_at`, a thread that is updated while pages are read may come twice or not at all.
 
         Args:
-            by: sort by id, or by a time of the metadata (a thread without one is the oldest), and
-                then by id.
+            by: sort by id, or by a time (a thread without one is the oldest), and then by id.
             order: "asc" or "desc".
             after: `next_cursor` of the page before, which was read with the same `by`.
             limit: how many at most, clamped to 1..200.
             resource_id: only threads of this owner.
             parent_thread_id: only threads with this parent.
             roots: only threads without a parent.
+            with_last_message: with the last that is not internal, in `last_message`; on files, a
+                thread that is not in memory is read for it, as by `load`.
 
         Raises:
             InvalidValue: `after` is not a cursor of a listing in this order.
@@ -331,6 +332,7 @@ class Threads(ThreadWrites):
                 resource_id=resource_id,
                 parent_thread_id=parent_thread_id,
                 roots=roots,
+                with_last_message=with_last_message,
             )
         )
 

@@ -11,6 +11,7 @@ from treadle.core.commands import Command, TimedCommand
 from treadle.core.cursors import NO_TIME, CursorPage, Position, page_after, read_cursor
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Bound, Count, Version
+from treadle.core.messages import StoredMessage
 from treadle.core.pages import Order
 from treadle.core.queries import Query
 from treadle.core.read_set import ReadSet
@@ -26,6 +27,9 @@ from treadle.core.threads import (
 )
 from treadle.errors import InvalidValue, shorten
 
+NEWEST = 50
+"""How many of the last messages of a thread are searched for one that everybody can see."""
+
 
 class ThreadSummary(SortedModel, frozen=True, kw_only=True):
     """A thread without its messages, its state, its patches and its unknown fields."""
@@ -38,6 +42,11 @@ class ThreadSummary(SortedModel, frozen=True, kw_only=True):
     version: Version
     message_count: Count
     """How many messages the thread has, internal ones too."""
+    last_message: StoredMessage | None = None
+    """The last message that is not internal, as a whole, if a listing was asked for it.
+
+    None if the last 50 are all internal, or if it cannot be read.
+    """
 
 
 HeadKey = Literal["id", "created_at", "updated_at"]
@@ -108,6 +117,18 @@ def merged(target: Json, patch: Json) -> Json:
         else:
             result[key] = merged(result.get(key), item)
     return result
+
+
+def last_message_of(rows: HeadRows, thread_id: str) -> StoredMessage | None:
+    """The last message of a thread that everybody can see, if it is one of the last."""
+    messages, times = rows.find_messages(thread_id)
+    count = len(messages)
+    for position in range(count - 1, max(count - NEWEST, 0) - 1, -1):
+        message = messages[position]  # each is decoded when it is looked at
+        if message.visibility == "all":
+            time = times[position] if position < len(times) else None
+            return StoredMessage(cursor=position, message=message, committed_at=time)
+    return None
 
 
 # --- commands -------------------------------------------------------------------------------------
@@ -197,7 +218,7 @@ class LoadHead(Query[ThreadSummary | None], frozen=True, kw_only=True):
 
 
 class ListHeads(Query[HeadPage], frozen=True, kw_only=True):
-    """A page of the threads that match all filters, without their messages."""
+    """A page of the threads that match all filters, without their messages, or with the last."""
 
     by: HeadKey = "id"
     order: Order = "asc"
@@ -208,6 +229,8 @@ class ListHeads(Query[HeadPage], frozen=True, kw_only=True):
     parent_thread_id: ThreadId | None = None
     roots: bool = False
     """Only threads without a parent."""
+    with_last_message: bool = False
+    """Whether each summary has its `last_message`."""
 
     def check(self, where: str) -> None:
         """Refuse a cursor of another listing."""
@@ -235,4 +258,11 @@ class ListHeads(Query[HeadPage], frozen=True, kw_only=True):
             if not self.roots or summary.parent_thread_id is None
         ]
         unreadable = rows.threads.unreadable()
-        return page_after(HeadPage, self.start(), matching, self.order, self.limit, unreadable)
+        page = page_after(HeadPage, self.start(), matching, self.order, self.limit, unreadable)
+        if not self.with_last_message:
+            return page
+        items = [
+            msgspec.structs.replace(each, last_message=last_message_of(rows, each.id))
+            for each in page.items
+        ]
+        return msgspec.structs.replace(page, items=tuple(items))

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Literal, TypeAlias
 
+import msgspec
+
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change, steps_between
 from treadle.backends.sql._listing import (
@@ -54,6 +56,7 @@ from treadle.backends.sql.thread_rows import (
     removed_values,
 )
 from treadle.core.heads import (
+    NEWEST,
     HeadPage,
     ListHeads,
     LoadHead,
@@ -63,7 +66,7 @@ from treadle.core.heads import (
 )
 from treadle.core.limits import clamp_page
 from treadle.core.message_times import padded
-from treadle.core.messages import MessagePage, message_page
+from treadle.core.messages import MessagePage, StoredMessage, message_page
 from treadle.core.past import as_of
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
 from treadle.core.threads import (
@@ -75,7 +78,7 @@ from treadle.core.threads import (
     ThreadPage,
     all_history,
 )
-from treadle.errors import NotFound
+from treadle.errors import CorruptRecord, NotFound
 
 _DELETE_PARTS = (
     "delete_messages",
@@ -268,7 +271,30 @@ def list_heads(query: ListHeads, damage: DamageLog) -> Program[HeadPage]:
     def place(row: Row) -> Placed[ThreadSummary]:
         return head_position(row, query.by), read_summary(row)
 
-    return read_cursor_page(HeadPage, [_list_heads(query)], place, query.limit, damage)
+    page = yield from read_cursor_page(HeadPage, [_list_heads(query)], place, query.limit, damage)
+    if not query.with_last_message or not page.items:
+        return page
+    ids = [each.id for each in page.items]
+    (rows,) = yield (Read("load_newest_messages", {"ids": ids, "number": NEWEST}),)
+    return _with_last_messages(page, rows, damage)
+
+
+def _with_last_messages(page: HeadPage, rows: Sequence[Row], damage: DamageLog) -> HeadPage:
+    """The page with the messages that can be read; `unreadable` names the threads of the others."""
+    newest: dict[str, StoredMessage] = {}
+    unreadable: list[str] = []
+    for thread_id, *row in rows:
+        where = f"thread {thread_id!r}"
+        try:
+            with damage_of(where):
+                newest[thread_id] = read_message(tuple(row))
+        except CorruptRecord as error:
+            damage.note(error)
+            unreadable.append(where)
+    items = tuple(
+        msgspec.structs.replace(each, last_message=newest.get(each.id)) for each in page.items
+    )
+    return msgspec.structs.replace(page, items=items, unreadable=(*page.unreadable, *unreadable))
 
 
 def _list_heads(query: ListHeads) -> Read:

@@ -22,8 +22,8 @@ from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleGroup
 from treadle.cli.terminal.output import time_text, write_json, write_line
-from treadle.cli.terminal.tables import Column
-from treadle.cli.terminal.transcript import write_transcript
+from treadle.cli.terminal.tables import Column, beginning
+from treadle.cli.terminal.transcript import message_text, write_transcript
 from treadle.cli.thread_deletions import purge
 from treadle.core.codec import to_plain
 from treadle.core.edits import Truncated
@@ -44,6 +44,7 @@ _COLUMNS = (
     Column("owner"),
     Column("title"),
 )
+_INBOX_COLUMNS = (*_COLUMNS, Column("last message"))
 
 
 @click.group(
@@ -60,6 +61,7 @@ def threads() -> None:
     examples=(
         "treadle threads list",
         "treadle threads list --by updated_at --owner user-17 --limit 10",
+        "treadle threads list --by updated_at --last-message",
         "treadle threads list --roots --json | jq -r '.items[].id'",
     ),
 )
@@ -75,6 +77,7 @@ def threads() -> None:
 @click.option("--owner", metavar="ID", help="Only threads of this owner.")
 @click.option("--parent", metavar="ID", help="Only children of this thread.")
 @click.option("--roots", is_flag=True, help="Only threads without a parent.")
+@click.option("--last-message", is_flag=True, help="With the last message of each thread.")
 @after_option
 @limit_option
 @json_option
@@ -84,6 +87,7 @@ def list_threads(
     owner: str | None,
     parent: str | None,
     roots: bool,
+    last_message: bool,
     after: str | None,
     limit: int,
     as_json: bool,
@@ -102,9 +106,11 @@ def list_threads(
             resource_id=owner,
             parent_thread_id=parent,
             roots=roots,
+            with_last_message=last_message,
         )
 
-    write_found(read_store(read), _COLUMNS, _cells, as_json=as_json, plain=to_plain)
+    columns, cells = (_INBOX_COLUMNS, _inbox_cells) if last_message else (_COLUMNS, _cells)
+    write_found(read_store(read), columns, cells, as_json=as_json, plain=to_plain)
 
 
 @threads.command(
@@ -321,6 +327,11 @@ def _cells(head: ThreadSummary) -> tuple[str, ...]:
         head.resource_id or "",
         title if isinstance(title, str) else "",
     )
+
+
+def _inbox_cells(head: ThreadSummary) -> tuple[str, ...]:
+    last = head.last_message
+    return (*_cells(head), "" if last is None else beginning(message_text(last.message), 200))
 
 
 def _cut(head: ThreadHead, last: int | None) -> ThreadHead:

@@ -103,6 +103,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
                     "resource_id": st.sampled_from(["x", "y"]),
                     "parent_thread_id": commands.thread_ids,
                     "roots": st.booleans(),
+                    "with_last_message": st.booleans(),
                 },
             ),
         ),

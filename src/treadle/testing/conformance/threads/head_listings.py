@@ -5,10 +5,18 @@ from typing import Any
 
 import msgspec
 
-from treadle import InvalidValue, Store, Thread, ThreadMetadata, ThreadSummary
+from treadle import (
+    InvalidValue,
+    Message,
+    Store,
+    StoredMessage,
+    Thread,
+    ThreadMetadata,
+    ThreadSummary,
+)
 from treadle.backends.base import Guarantee
 from treadle.core.commands import AnyCommand
-from treadle.core.heads import HeadKey
+from treadle.core.heads import NEWEST, HeadKey
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.pages import Order
 from treadle.core.restoring import RestoreThread
@@ -153,6 +161,57 @@ async def a_cursor_stays_good_when_its_thread_is_deleted(store: Store) -> None:
     await store.threads.delete("c")
     rest = await store.threads.list_heads(by="created_at", after=first.next_cursor)
     expect("".join(each.id for each in rest.items), "c🧵a\ufb00".replace("c", ""))
+
+
+@checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_listed_head_has_the_last_message_that_is_not_internal(
+    store: Store, clock: ManualClock
+) -> None:
+    for key in ("empty", "internal", "long", "short"):
+        await store.threads.create(Thread(id=key))
+    internal = Message(role="assistant", content="thoughts", visibility="internal")
+    await store.threads.append("short", Message.user("é", id="m1"))
+    clock.now += 5
+    await store.threads.append("short", Message.assistant("two", id="m2"), internal)
+    many = [Message.user(f"{number}", id=f"m{number}") for number in range(NEWEST + 10)]
+    await store.threads.append("long", *many)
+    await store.threads.append("internal", many[0], *([internal] * NEWEST))
+    page = await store.threads.list_heads(with_last_message=True)
+    heads = {each.id: each for each in page.items}
+    two = Message.assistant("two", id="m2")
+    expect(
+        heads["short"].last_message,
+        StoredMessage(cursor=1, message=two, committed_at=clock.now),
+    )
+    last = heads["long"].last_message
+    assert last is not None
+    expect((last.cursor, last.message), (NEWEST + 9, many[-1]))
+    expect((heads["empty"].last_message, heads["internal"].last_message), (None, None))
+    plain = await store.threads.list_heads()
+    expect({each.last_message for each in plain.items}, {None})
+
+
+@checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
+async def the_last_message_follows_appends_truncations_and_saves(
+    store: Store, clock: ManualClock
+) -> None:
+    await store.threads.create(Thread(id="t", resource_id="x"))
+    await store.threads.append("t", says("one", "two", "three"))
+
+    async def last() -> object:
+        page = await store.threads.list_heads(resource_id="x", limit=1, with_last_message=True)
+        found = page.items[0].last_message
+        return None if found is None else (found.cursor, found.message.content)
+
+    expect(await last(), (2, "three"))
+    await store.threads.truncate("t", keep=2)
+    expect(await last(), (1, "two"))
+    await store.threads.append("t", says("four"))
+    expect(await last(), (2, "four"))
+    await store.threads.save(Thread(id="t", resource_id="x", messages=(Message.user("new"),)))
+    expect(await last(), (0, "new"))
+    await store.threads.truncate("t", keep=0)
+    expect(await last(), None)
 
 
 def _written(position: Any) -> str:
