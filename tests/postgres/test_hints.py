@@ -45,13 +45,23 @@ async def test_a_lost_connection_gives_anything(url: str, monkeypatch: pytest.Mo
         await heard.until(lambda hints: ANYTHING in hints)
 
 
-@pytest.mark.parametrize("payload", ["", "hi", '["a",[["thread"]]]', '["a",[["nothing","t"]]]'])
+DEEP = f'["a",[],{"[" * 3_900}{"]" * 3_900}]'
+
+
+@pytest.mark.parametrize(
+    "payload",
+    ["", "hi", '["a",[["thread"]]]', '["a",[["nothing","t"]]]', pytest.param(DEEP, id="deep")],
+)
 async def test_a_notice_of_somebody_else_is_anything(url: str, payload: str) -> None:
     async with heard_from(url) as (_, heard):
         channel = sql.Identifier(parse_location(url).channel)
         notify = sql.SQL("NOTIFY {}, {}").format(channel, sql.Literal(payload))
         await execute(url, notify)
         await heard.until(lambda hints: ANYTHING in hints)
+
+
+def test_a_deep_notice_of_somebody_else_is_anything_and_no_error() -> None:
+    assert _hints_in(DEEP, "me") == {ANYTHING}
 
 
 async def test_a_transaction_of_the_caller_gives_its_hints_when_it_commits(url: str) -> None:
