@@ -163,6 +163,28 @@ async def test_a_call_with_time_left_does_not_fail_with_one_whose_deadline_has_p
     database.close()
 
 
+async def test_a_batch_by_itself_that_may_have_been_committed_gives_its_hints(
+    proxy: Proxy, store: Store
+) -> None:
+    """As a group does: who listens would not look again before the next change."""
+    database = Database(parse_location(proxy.url), "full", Connection)
+    database.open(Patience.of(60))
+    hints: list[Collection[Hint]] = []
+    waiters = Waiters(database.location)
+    commits = Commits(database, lambda: 1, waiters.submit, hints.append)
+    batch: Commands = (AppendThread(thread_id="t", changes=MESSAGE),)
+    proxy.stall(2, "answers")
+    call = Call(batch, Deadline.after(CALL_SECONDS))
+    error = waiters.submit(commits._commit, call).exception(60)
+    proxy.resume()
+    assert isinstance(error, StoreUnavailable)
+    assert UNKNOWN in error.reason
+    assert await version(store) == 1
+    assert hints == [{Hint(kind="thread", id="t")}]
+    waiters.close()
+    database.close()
+
+
 def test_a_call_that_waited_for_a_row_says_so_whatever_its_last_attempt_met(url: str) -> None:
     location = parse_location(url)
     blocked = Blocked("another transaction holds rows that this one needs: the keeper")

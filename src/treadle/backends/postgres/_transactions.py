@@ -456,12 +456,18 @@ class Commits:
 
     def _commit(self, call: Call[Commands], lock_ms: int) -> Receipt:
         hints: set[Hint] = set()
-        [outcome] = Transaction(
+        transaction = Transaction(
             self._database,
             lambda: self._program((call.request,), hints),
             call.deadline,
             lock_ms,
-        ).run()
+        )
+        try:
+            [outcome] = transaction.run()
+        except Exception:
+            if transaction.is_in_doubt:
+                self._give_hints(hints)  # it may have been committed
+            raise
         self._give_hints(hints)
         if isinstance(outcome, Exception):
             raise outcome
