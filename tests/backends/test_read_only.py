@@ -210,11 +210,12 @@ async def test_a_wait_in_a_folder_that_nobody_has_opened_sees_the_first_writer(
 @STORES
 async def test_a_read_only_store_hears_of_writers_that_come_and_go(store_url: str) -> None:
     """Each leaves the files as the one before it has left them."""
+    writers = 3 if store_url.startswith("postgresql:") else 20  # there, it looks once a second
     await filled(store_url)
     async with open_store(store_url, read_only=True) as store:
         hints = store.changes()
         await anext(hints)
-        for number in range(20):
+        for number in range(writers):
             async with open_store(store_url) as writer:
                 await writer.mailboxes.send("box", number % 10)
             async with asyncio.timeout(10):
