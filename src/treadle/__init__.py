@@ -14,7 +14,14 @@ from treadle.core.endings import Interrupted
 from treadle.core.entry_groups import EntryGroup, GroupCounts
 from treadle.core.expired_documents import DocumentName
 from treadle.core.explaining import Explanation, Obstacle, ObstacleKind
-from treadle.core.following import FollowedItem, LiveValue, ThreadDeleted, ThreadReset
+from treadle.core.following import (
+    FollowedItem,
+    LiveItem,
+    LiveValue,
+    RunEnded,
+    ThreadDeleted,
+    ThreadReset,
+)
 from treadle.core.heads import HeadPage, ThreadSummary
 from treadle.core.hints import Hint, HintKind
 from treadle.core.mailbox_queries import Claim, FoundEntries, MailboxSummary, MailboxSummaryPage
@@ -134,6 +141,7 @@ __all__ = [
     "InvalidId",
     "InvalidValue",
     "Json",
+    "LiveItem",
     "LiveValue",
     "MailboxEntry",
     "MailboxPage",
@@ -157,6 +165,7 @@ __all__ = [
     "RequestedRun",
     "Role",
     "RunConflict",
+    "RunEnded",
     "RunKey",
     "RunMeta",
     "RunOrigin",

@@ -77,6 +77,8 @@ class Follower(threading.Thread):
         super().__init__(daemon=True)
         self.events: list[Event] = []
         self.pieces: list[Any] = []
+        self.ended: list[str] = []
+        """The runs whose turns are over."""
         self._connection = http.client.HTTPConnection("127.0.0.1", port)
         headers = {"X-Forwarded-User": "anna", "Last-Event-ID": str(after)}
         self._connection.request("GET", f"/chats/{chat}/events", headers=headers)
@@ -114,6 +116,10 @@ class Follower(threading.Thread):
         if kind == "piece":
             assert version is None, "a browser would ask for what comes after it"
             self.pieces.append(data["value"])
+            return
+        if kind == "ended":
+            assert version is None, "a browser would ask for what comes after it"
+            self.ended.append(data["run_id"])
             return
         assert version is not None
         self.events.append(Event(int(version), kind, data))

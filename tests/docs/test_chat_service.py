@@ -164,6 +164,7 @@ def test_an_answer_is_shown_while_it_is_written_and_stop_keeps_what_was_shown(
     service.request(1, "POST", f"/chats/{chat}/stop", status=204)
     asked, kept = service.answered(chat, [story])[0]
     assert asked == "user: Tell me a story"
+    eventually(lambda: story in follower.ended, "end of the turn")
     text = "".join(each["delta"] for each in follower.pieces)
     shown = kept.removeprefix("assistant: ")
     assert shown.startswith("I read: Tell me a story"), "what the user has seen"

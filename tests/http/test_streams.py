@@ -7,7 +7,16 @@ import pytest
 
 import treadle.http
 from tests.http.streams_in_process import SOON_SECONDS, Event, Stream, streaming
-from treadle import Message, Store, StoreUnavailable, Thread, ThreadChangeSet, encode
+from treadle import (
+    Message,
+    RunRecord,
+    RunRequest,
+    Store,
+    StoreUnavailable,
+    Thread,
+    ThreadChangeSet,
+    encode,
+)
 from treadle.core.thread_queries import ListDeltas
 from treadle.http import App, Limits, Principal, admin, everyone, user, viewer
 
@@ -149,6 +158,25 @@ class TestLiveValues:
             assert [(event.kind, event.id) for event in events] == [("live", None), ("delta", "1")]
             assert events[0].data == {"text": "Hel"}
             assert [event.kind for event in await other.until_events(1)] == ["delta"]
+
+    async def test_a_stop_ends_what_was_shown(self, store: Store) -> None:
+        request = RunRequest(agent_id="a", thread_id="t", run_id="r1")
+        await store.runs.request(request)
+        async with streaming(app_of(store), EVENTS + "?live=true") as live:
+            await until_listening(live)
+            await store.runs.upsert(
+                RunRecord(run_id="r1", thread_id="t", source_mailbox_entry_id="r1")
+            )
+            await store.live.message("t", "m1", run_id="r1").text("Hel")
+            await live.until_events(1)
+            await store.mailboxes.interrupt("t")
+            events = await live.until_events(2)
+            assert [(event.kind, event.id) for event in events] == [
+                ("live", None),
+                ("run_ended", None),
+            ]
+            end = {"run_id": "r1", "status": "done", "termination_code": "superseded"}
+            assert events[1].data == end
 
 
 class TestHints:

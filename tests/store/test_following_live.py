@@ -11,20 +11,28 @@ from treadle import (
     FollowedItem,
     InvalidId,
     InvalidValue,
+    LiveItem,
     LiveValue,
     Message,
     NotFound,
+    RunEnded,
+    RunMeta,
+    RunRecord,
+    RunRequest,
     Store,
     Thread,
+    ThreadChangeSet,
     ThreadDeleted,
     ThreadDelta,
     ThreadReset,
     open_store,
 )
 from treadle.backends.memory.backend import MemoryBackend
+from treadle.core.runs import RunStatus
+from treadle.core.shown_runs import MOST_SHOWN, ShownRuns
 from treadle.testing._harness.listening import listening
 
-Item = FollowedItem | LiveValue
+Item = LiveItem
 
 
 def shown(items: Sequence[Item]) -> list[object]:
@@ -36,6 +44,8 @@ def shown(items: Sequence[Item]) -> list[object]:
                 found.append(item.value)
             case ThreadDelta():
                 found.append(item.version)
+            case RunEnded():
+                found.append((item.run_id, item.status, item.termination_code))
             case ThreadReset() | ThreadDeleted():
                 found.append(type(item))
     return found
@@ -63,6 +73,72 @@ async def test_live_values_come_between_the_deltas(store: Store) -> None:
         await store.threads.delete("t")
         await follower.until_end()
     assert shown(follower.items) == [1, "to", "kens", 2, None, ThreadReset, ThreadDeleted]
+
+
+async def show(store: Store, run_id: str) -> None:
+    await store.live.message("t", f"m-{run_id}", run_id=run_id).text("to")
+
+
+@every_backend
+@pytest.mark.parametrize("has_record", [True, False], ids=["record", "no-record"])
+@pytest.mark.parametrize("how", ["superseded", "cancelled", "dead_letter"])
+async def test_the_end_of_a_turn_that_wrote_nothing_comes(
+    store: Store, how: str, has_record: bool
+) -> None:
+    request = RunRequest(agent_id="a", thread_id="t", run_id="r1")
+    await store.runs.request(request, Message.user("hi"))
+    async with listening(store.threads.follow("t", live=True)) as follower:
+        await follower.until_quiet()
+        [held] = await store.mailboxes.claim(consumer="w")
+        if has_record:
+            record = RunRecord(run_id="r1", thread_id="t", source_mailbox_entry_id="r1")
+            await store.runs.upsert(record)
+        await show(store, "r1")
+        await follower.until(lambda items: len(items) == 1)
+        await store.threads.update("t", metadata={"title": "no end"})
+        assert len(await follower.until_quiet()) == 1
+        if how == "superseded":
+            await store.mailboxes.interrupt("t")
+        elif how == "cancelled":
+            await store.mailboxes.cancel("r1")
+        else:
+            await store.mailboxes.dead_letter(held, error="no")
+        # without a record, only the mailbox has changed
+        await store.threads.update("t", metadata={"title": "ended"})
+        await follower.until(lambda items: len(items) == 1)
+        await store.threads.update("t", metadata={"title": "once"})
+        items = await follower.until_quiet()
+    assert shown(items) == [("r1", "done", how)]
+
+
+@every_backend
+async def test_an_end_comes_behind_the_delta_that_says_it(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    statuses: tuple[RunStatus, ...] = ("running", "waiting", "running", "done")
+    async with listening(store.threads.follow("t", live=True)) as follower:
+        await follower.until_quiet()
+        for status in statuses:
+            meta = RunMeta(agent_id="a", status=status)
+            await store.threads.append("t", ThreadChangeSet(run_id="r1", run_meta=meta))
+        await follower.until(lambda items: len(items) == 6)
+        await show(store, "r2")
+        await follower.until(lambda items: len(items) == 7)
+        await store.runs.upsert(RunRecord(run_id="r2", thread_id="other", status="done"))
+        await say(store, "not the end")
+        await follower.until(lambda items: len(items) == 8)
+    ends = [("r1", "waiting", None), ("r1", "done", None)]
+    found = shown(follower.items)
+    assert [*found[:6], found[7]] == [1, 2, ends[0], 3, 4, ends[1], 5]
+
+
+async def test_a_follower_that_shows_nothing_reads_no_runs() -> None:
+    runs = ShownRuns("t")
+    assert runs.queries() == ()
+    for number in range(MOST_SHOWN + 1):
+        runs.note_live({"message_id": "m", "run_id": f"r{number}", "number": 0, "delta": ""})
+    runs.note_live({"message_id": "m", "run_id": "no/id", "number": 0, "delta": ""})
+    runs.note_live("no piece")
+    assert len(runs) == MOST_SHOWN
 
 
 async def test_a_piece_comes_before_its_message_if_both_are_there() -> None:
@@ -125,5 +201,5 @@ def test_types_tell_whether_live_values_come() -> None:
     threads, either = open_store("memory:").threads, bool(1)
     assert_type(threads.follow("t"), AsyncGenerator[FollowedItem, None])
     assert_type(threads.follow("t", 0, live=False), AsyncGenerator[FollowedItem, None])
-    assert_type(threads.follow("t", live=True), AsyncGenerator[FollowedItem | LiveValue, None])
-    assert_type(threads.follow("t", live=either), AsyncGenerator[FollowedItem | LiveValue, None])
+    assert_type(threads.follow("t", live=True), AsyncGenerator[LiveItem, None])
+    assert_type(threads.follow("t", live=either), AsyncGenerator[LiveItem, None])

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 from treadle.blocking._portal import Portal
 from treadle.core.codec import Json
 from treadle.core.edits import Truncated
-from treadle.core.following import FollowedItem, LiveValue
+from treadle.core.following import FollowedItem, LiveItem
 from treadle.core.heads import HeadKey, HeadPage, ThreadSummary
 from treadle.core.messages import Message, MessagePage, Visibility
 from treadle.core.pages import Order
@@ -429,11 +429,11 @@ class Threads(ThreadWrites):
     @overload
     def follow(
         self, thread_id: str, after_version: int | None = None, *, live: bool
-    ) -> Generator[FollowedItem | LiveValue, None, None]: ...
+    ) -> Generator[LiveItem, None, None]: ...
 
     def follow(
         self, thread_id: str, after_version: int | None = None, *, live: bool = False
-    ) -> Generator[FollowedItem | LiveValue, None, None]:
+    ) -> Generator[LiveItem, None, None]:
         """Follow a thread: `for item in store.threads.follow("t", version): ...`.
 
         Each `ThreadDelta` after `after_version` comes once and in order, within milliseconds,
@@ -443,7 +443,7 @@ class Threads(ThreadWrites):
 
         With `live`, what `store.live` publishes from then on comes between them, as `LiveValue`
         items: the tokens of an answer, and then the delta with the message. If both are there at
-        the same time, the live value comes first. Live values may be lost: see `Live`.
+        once, the live value comes first. Values may be lost: see `Live`. `RunEnded` ends a turn.
 
         It ends with the store, or at `end_followers`. Changes of labels (`update`) are not deltas:
         `store.changes(thread_id=…)` says when to read `head` again.

@@ -14,7 +14,13 @@ from treadle.cli.terminal.output import time_text, write_bytes, write_line
 from treadle.cli.terminal.transcript import message_text
 from treadle.core.codec import Json, to_plain
 from treadle.core.escaping import harmless_json, one_line
-from treadle.core.following import FollowedItem, LiveValue, ThreadDeleted, ThreadReset
+from treadle.core.following import (
+    LiveItem,
+    LiveValue,
+    RunEnded,
+    ThreadDeleted,
+    ThreadReset,
+)
 from treadle.core.threads import ThreadDelta
 from treadle.store.store import Store
 
@@ -47,7 +53,7 @@ def follow_thread(thread_id: str, after: int | None, live: bool, as_json: bool) 
     committed; one that is not continued was given up.
 
     --json: one line for each: {"delta": {...}}, {"reset": {...}} or {"deleted": id}, and with
-    --live {"live": value}.
+    --live {"live": value} and {"run_ended": {...}}.
     """
     text = LiveText()
 
@@ -66,10 +72,12 @@ def follow_thread(thread_id: str, after: int | None, live: bool, as_json: bool) 
     read_store(follow)
 
 
-def _plain(item: FollowedItem | LiveValue) -> Json:
+def _plain(item: LiveItem) -> Json:
     match item:
         case LiveValue():
             return {"live": item.value}
+        case RunEnded():
+            return {"run_ended": to_plain(item)}
         case ThreadDelta():
             return {"delta": to_plain(item)}
         case ThreadReset():
@@ -80,8 +88,11 @@ def _plain(item: FollowedItem | LiveValue) -> Json:
             assert_never(item)
 
 
-def _lines(item: FollowedItem) -> list[str]:
+def _lines(item: ThreadDelta | ThreadReset | ThreadDeleted | RunEnded) -> list[str]:
     match item:
+        case RunEnded():
+            why = f" ({item.termination_code})" if item.termination_code else ""
+            return [f"run {item.run_id} is {item.status}{why}"]
         case ThreadDelta():
             return _delta_lines(item)
         case ThreadReset():

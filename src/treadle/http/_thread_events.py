@@ -1,18 +1,19 @@
 """Streams of a thread: its deltas, its live values, and hints for a page about it."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
-from typing import NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import msgspec
 from starlette.responses import Response
 
 from treadle.core.codec import encode
-from treadle.core.following import LiveValue
+from treadle.core.following import LiveValue, RunEnded
 from treadle.core.heads import LoadHead
 from treadle.core.hints import Hint
 from treadle.core.limits import PAGE, Bound
+from treadle.core.shown_runs import ShownRuns
 from treadle.core.thread_queries import ListDeltas
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
@@ -78,6 +79,7 @@ def _last_event_id(call: Call) -> int | None:
 async def _events(
     call: Call, thread_id: str, version: int, *, with_live: bool
 ) -> AsyncGenerator[bytes | None]:
+    shown = ShownRuns(thread_id) if with_live else None
     async with AsyncExitStack() as stack:
         sources: list[AsyncGenerator[Item]] = [call.store.changes(thread_id=thread_id)]
         if with_live:
@@ -86,14 +88,17 @@ async def _events(
         await stack.enter_async_context(aclosing(items))
         async for item in items:
             if isinstance(item, LiveValue):
+                if shown is not None:
+                    shown.note_live(item.value)
                 yield framed(msgspec.json.encode(item.value), event="live")
                 continue
-            if item is None and await call.heads.is_same(thread_id, version, call.principal.own):
+            is_idle = item is None and not shown
+            if is_idle and await call.heads.is_same(thread_id, version, call.principal.own):
                 yield None
                 continue
             is_silent = has_more = True
             while has_more:
-                news = await _news(call, thread_id, version)
+                news = await _news(call, thread_id, version, shown)
                 for event in news.events:
                     is_silent = False
                     yield event
@@ -114,13 +119,14 @@ class _News(NamedTuple):
     """More has come already."""
 
 
-async def _news(call: Call, thread_id: str, version: int) -> _News:
+async def _news(call: Call, thread_id: str, version: int, shown: ShownRuns | None) -> _News:
     gone = _News([_deleted(thread_id)], None)
     try:
-        deltas, head = await call.store.read(
+        deltas, head, *runs = await call.store.read(
             # A client that was away for long gets what it has missed in pages.
             ListDeltas(thread_id=thread_id, after_version=version, limit=PAGE),
             LoadHead(thread_id=thread_id),
+            *(() if shown is None else shown.queries()),
         )
     except NotFound:
         return gone
@@ -129,18 +135,28 @@ async def _news(call: Call, thread_id: str, version: int) -> _News:
         return gone
     if deltas is None:
         data = msgspec.json.encode({"version": head.version})
-        return _News([framed(data, event="reset", event_id=str(head.version))], head.version)
+        reset = framed(data, event="reset", event_id=str(head.version))
+        return _News([reset, *_ends(shown, runs)], head.version)
     internal = call.can("read_internal")
-    events = [
-        framed(
-            encode(visible_delta(delta, internal=internal)),
-            event="delta",
-            event_id=str(delta.version),
-        )
-        for delta in deltas
-    ]
+    events: list[bytes] = []
+    for delta in deltas:
+        data = encode(visible_delta(delta, internal=internal))
+        events.append(framed(data, event="delta", event_id=str(delta.version)))
+        end = None if shown is None else shown.note_delta(delta)
+        if end is not None:
+            events.append(_run_ended(end))
     last = deltas[-1].version if deltas else head.version
+    if last >= head.version:
+        events += _ends(shown, runs)
     return _News(events, last, has_more=last < head.version)
+
+
+def _ends(shown: ShownRuns | None, runs: Sequence[Any]) -> list[bytes]:
+    return [] if shown is None else list(map(_run_ended, shown.ended(runs)))
+
+
+def _run_ended(end: RunEnded) -> bytes:
+    return framed(encode(end), event="run_ended")
 
 
 def _deleted(thread_id: str) -> bytes:
@@ -197,7 +213,10 @@ OPERATIONS = (
         details=(
             "`delta`: a change set, with its version as the id. `reset`: the deltas up to a version"
             " are not known; load the thread. `deleted`: nothing follows. `live`: a live value,"
-            " which is nowhere kept, and comes to all who may read the thread."
+            " which is nowhere kept, and comes to all who may read the thread. With `live` only,"
+            " `run_ended`: the turn of a run of which the stream has brought a piece or a delta is"
+            " over, whether it has answered, waits, or was stopped or given up (`status`,"
+            " `termination_code`). It has no id: after a reconnect, look at the runs of the thread."
         ),
     ),
     Operation(

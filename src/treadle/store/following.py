@@ -3,15 +3,24 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 import msgspec
 
 from treadle.backends.base import Backend
 from treadle.core.codec import Json
-from treadle.core.following import FollowedItem, LiveValue, ThreadDeleted, ThreadReset
+from treadle.core.following import (
+    FollowedItem,
+    LiveItem,
+    LiveValue,
+    RunEnded,
+    ThreadDeleted,
+    ThreadReset,
+)
 from treadle.core.heads import LoadHead
 from treadle.core.hints import Hint
+from treadle.core.queries import Together
+from treadle.core.shown_runs import ShownRuns
 from treadle.core.thread_queries import ListDeltas, LoadThread
 from treadle.core.threads import ThreadDelta
 from treadle.errors import NotFound, StoreClosed
@@ -48,6 +57,15 @@ class Following:
         Raises:
             NotFound: the thread does not exist.
         """
+        async with aclosing(self._followed(query, from_now, None)) as items:
+            async for item in items:
+                if not isinstance(item, RunEnded):
+                    yield item
+
+    async def _followed(
+        self, query: ListDeltas, from_now: bool, shown: ShownRuns | None
+    ) -> AsyncGenerator[FollowedItem | RunEnded]:
+        """Yield what `follow` yields, and behind it which of the runs that are shown have ended."""
         listener = listen(self._backend, frozenset({Hint(kind="thread", id=query.thread_id)}))
         is_known = False
         try:
@@ -56,43 +74,51 @@ class Following:
                     await self._followers.wait_for(partial(listener.next, LOOK_SECONDS))
                     if from_now and not is_known:
                         query = await _from_present(self._backend, query)
-                    items = await _news(self._backend, query)
+                    items, runs = await _news(self._backend, query, shown)
                 except StoreClosed:
                     return
                 except NotFound:
                     if not is_known:
                         raise
-                    items = (ThreadDeleted(thread_id=query.thread_id),)
+                    items, runs = (ThreadDeleted(thread_id=query.thread_id),), ()
                 is_known = True
                 for item in items:
                     yield item
                     match item:
                         case ThreadDelta():
                             query = msgspec.structs.replace(query, after_version=item.version)
+                            end = None if shown is None else shown.note_delta(item)
+                            if end is not None:
+                                yield end
                         case ThreadReset():
                             query = msgspec.structs.replace(query, after_version=item.head.version)
                         case ThreadDeleted():
                             return
                         case _:
                             assert_never(item)
+                for end in () if shown is None else shown.ended(runs):
+                    yield end
         finally:
             listener.stop()
 
     async def follow_with_live(
         self, query: ListDeltas, *, from_now: bool = False
-    ) -> AsyncGenerator[FollowedItem | LiveValue]:
-        """Yield what `follow` yields, and the live values of the thread in between.
+    ) -> AsyncGenerator[LiveItem]:
+        """Yield what `follow` yields, the live values of the thread, and the ends of its turns.
 
         Raises:
             NotFound: the thread does not exist.
             StoreUnavailable: other processes cannot be heard.
         """
         async with self._live.follow(query.thread_id) as values:
-            deltas = self.follow(query, from_now=from_now)
+            shown = ShownRuns(query.thread_id)
+            deltas = self._followed(query, from_now, shown)
             # The live values come first, so that a piece of a message is shown before the message.
-            sources: list[AsyncGenerator[FollowedItem | LiveValue]] = [as_items(values), deltas]
+            sources: list[AsyncGenerator[LiveItem]] = [as_items(values), deltas]
             async with aclosing(merged(sources)) as items:
                 async for item in items:
+                    if isinstance(item, LiveValue):
+                        shown.note_live(item.value)
                     if item is not None:
                         yield item
 
@@ -115,16 +141,19 @@ async def _from_present(backend: Backend, query: ListDeltas) -> ListDeltas:
     return msgspec.structs.replace(query, after_version=head.version)
 
 
-async def _news(backend: Backend, query: ListDeltas) -> Sequence[FollowedItem]:
-    """What happened to the thread after a version.
+async def _news(
+    backend: Backend, query: ListDeltas, shown: ShownRuns | None
+) -> tuple[Sequence[FollowedItem], Sequence[Any]]:
+    """What happened to the thread after a version, and what is known of the runs that are shown.
 
     Raises:
         NotFound: the thread does not exist.
     """
-    deltas = await backend.read(query)
+    more = () if shown is None else shown.queries()
+    deltas, *runs = await backend.read(Together(queries=(query, *more)))
     if deltas is not None:
-        return deltas
+        return deltas, runs
     head = await backend.read(LoadThread(thread_id=query.thread_id))
     if head is None:
         raise NotFound("thread", query.thread_id)
-    return (ThreadReset(head=head),)
+    return (ThreadReset(head=head),), runs

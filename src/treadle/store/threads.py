@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 from treadle.backends.base import Backend
 from treadle.core.codec import Json
 from treadle.core.edits import ForkThread, Truncated, TruncateThread
-from treadle.core.following import FollowedItem, LiveValue
+from treadle.core.following import FollowedItem, LiveItem
 from treadle.core.heads import (
     CheckThread,
     HeadKey,
@@ -451,11 +451,11 @@ class Threads(ThreadWrites):
     @overload
     def follow(
         self, thread_id: str, after_version: int | None = None, *, live: bool
-    ) -> AsyncGenerator[FollowedItem | LiveValue]: ...
+    ) -> AsyncGenerator[LiveItem]: ...
 
     def follow(
         self, thread_id: str, after_version: int | None = None, *, live: bool = False
-    ) -> AsyncGenerator[FollowedItem | LiveValue]:
+    ) -> AsyncGenerator[LiveItem]:
         """Follow a thread: `async for item in store.threads.follow("t", version): ...`.
 
         Each `ThreadDelta` after `after_version` comes once and in order, within milliseconds,
@@ -465,7 +465,7 @@ class Threads(ThreadWrites):
 
         With `live`, what `store.live` publishes from then on comes between them, as `LiveValue`
         items: the tokens of an answer, and then the delta with the message. If both are there at
-        the same time, the live value comes first. Live values may be lost: see `Live`.
+        once, the live value comes first. Values may be lost: see `Live`. `RunEnded` ends a turn.
 
         It ends with the store, or at `end_followers`. Changes of labels (`update`) are not deltas:
         `store.changes(thread_id=…)` says when to read `head` again. To do something while nothing
