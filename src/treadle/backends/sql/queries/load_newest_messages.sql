@@ -1,4 +1,5 @@
--- The last message that everybody can see among the last ones of each thread.
+-- The last message that everybody can see among the last ones of each thread. In an order, so that
+-- PostgreSQL's planner takes the index that has it, and not all threads.
 SELECT
     threads.thread_id, messages.position, messages.committed_at, messages.message_id,
     messages.body
@@ -14,3 +15,4 @@ JOIN messages ON messages.thread_key = threads.thread_key
         LIMIT 1
     )
 WHERE threads.thread_id {in:ids}
+ORDER BY threads.thread_id
