@@ -1,4 +1,4 @@
-"""An erasure deletes what it can read, and names what it cannot."""
+"""An erasure deletes what it can read, and names what it cannot; a purge leaves it."""
 
 import sqlite3
 from contextlib import closing
@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from treadle import RunRecord, Store, Thread, open_store
+from treadle import CorruptRecord, RunRecord, Store, Thread, open_store
 from treadle.backends.postgres.location import parse_location
 
 every_kind = pytest.mark.parametrize("store_url", ["files", "sqlite", "postgres"], indirect=True)
@@ -19,6 +19,7 @@ _DAMAGE = {
     " WHERE thread_key = (SELECT thread_key FROM threads WHERE thread_id = 'below')",
     "run": "UPDATE runs SET body = '{' WHERE run_id = 'of whole'",
     "document": "UPDATE documents SET version = -1 WHERE collection = 'notes'",
+    "entry": "UPDATE entries SET status = 'lost' WHERE entry_id = 'waits'",
 }
 _FILES = {"thread": "damaged.json", "child": "below.json", "run": "_runs/of whole.json"}
 _NAMES = {
@@ -26,6 +27,7 @@ _NAMES = {
     "child": "thread 'below'",
     "run": "run 'of whole'",
     "document": "document ('notes', 'ann', 'a')",
+    "entry": "entry 'waits'",
 }
 
 
@@ -98,3 +100,17 @@ async def test_an_erasure_that_can_read_everything_names_nothing(store_url: str)
     async with open_store(store_url) as store:
         await fill(store)
         assert (await store.erase("ann")).unreadable == ()
+
+
+@in_databases
+async def test_a_thread_whose_mailbox_has_a_damaged_entry_is_not_purged(store_url: str) -> None:
+    async with open_store(store_url) as store:
+        await store.threads.create(Thread(id="old"))
+        await store.mailboxes.send("old", 1, entry_id="waits")
+    damage(store_url, "entry")
+    async with open_store(store_url) as store:
+        purged = await store.purge_threads(2**50)
+        assert (purged.threads, purged.active) == (0, 1)
+        assert await store.threads.load("old") is not None
+        with pytest.raises(CorruptRecord, match="entry 'waits'"):
+            await store.mailboxes.load_entry("waits")

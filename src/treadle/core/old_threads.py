@@ -1,5 +1,6 @@
 """Old threads: deleting one that nobody writes to, unless work waits for it."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from treadle.core.commands import Command
@@ -14,6 +15,10 @@ from treadle.core.threads import ThreadMetadata
 class OldThreadRows(HeadRows, MailboxRows, Protocol):
     """The rows that the deletion of an old thread needs."""
 
+    def damaged_entries(self, mailbox_id: str) -> Iterable[str]:
+        """Return the ids of a mailbox's entries that cannot be read, as far as that is known."""
+        ...
+
 
 def last_written(metadata: ThreadMetadata) -> int | None:
     """When a thread was changed last, in unix milliseconds; None if that is not known."""
@@ -24,8 +29,8 @@ class PurgeThread(Command[int | None], frozen=True, kw_only=True):
     """Deletes a thread that was changed last before `older_than`, and the mailbox with its id.
 
     Result: how many entries the mailbox had. None: the thread does not exist, or it stays, because
-    it was changed since, its mailbox has entries that have not ended, or its time is not known. Its
-    runs stay.
+    it was changed since, its mailbox has entries that have not ended or cannot be read, or its time
+    is not known. Its runs stay.
     """
 
     thread_id: ThreadId
@@ -47,7 +52,7 @@ class PurgeThread(Command[int | None], frozen=True, kw_only=True):
         if written is None or written >= self.older_than:
             return None
         entries = list(rows.find_entries(self.thread_id, STATUSES))
-        if not all(map(is_terminal, entries)):
+        if not all(map(is_terminal, entries)) or any(rows.damaged_entries(self.thread_id)):
             return None
         for entry in entries:
             rows.entries.remove(entry.entry_id)

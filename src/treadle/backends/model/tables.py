@@ -355,6 +355,10 @@ class Tables:
         """The documents that cannot be read: none, because they are values in memory."""
         return ()
 
+    def damaged_entries(self, mailbox_id: str) -> Iterable[str]:
+        """The entries of a mailbox that cannot be read: none that say whose they are."""
+        return ()
+
     def find_expired(self, before: int) -> Iterable[Document]:
         """The documents that expired before a time (unix milliseconds)."""
         return [document for document in self.documents.values() if has_expired(document, before)]

@@ -418,6 +418,10 @@ class WorkingSet(RefusingTables):
             each for each in loaded if each.mailbox_id == mailbox_id and each.status in statuses
         ]
 
+    def damaged_entries(self, mailbox_id: str) -> Iterable[str]:
+        """The entries of a mailbox that were loaded, and cannot be read."""
+        return self.unreadable_entries.get(mailbox_id, ())
+
     def purge(self, older_than: int, statuses: Collection[EntryStatus]) -> int:
         """Remove ended entries; `write` removes those that are not in memory, which are counted."""
         if older_than not in self.purges.found:
