@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from treadle import (
     FollowedItem,
     LiveValue,
+    RunEnded,
     Store,
     Thread,
     ThreadDeleted,
@@ -98,7 +99,7 @@ async def a_follower_gets_live_values_between_the_deltas(store: Store) -> None:
         await follower.until_end()
     found = [item.value if isinstance(item, LiveValue) else None for item in follower.items]
     expect(found, [None, {"number": 1}, None, {"number": 2}, None, None])
-    deltas = [item for item in follower.items if not isinstance(item, LiveValue)]
+    deltas = [item for item in follower.items if not isinstance(item, LiveValue | RunEnded)]
     expect((versions(deltas), deltas[-1]), ([1, 2, 3], ThreadDeleted(thread_id="t")))
 
 
