@@ -81,7 +81,7 @@ class AppendsByHand(AppendsInPipelinesByHand):
 
 
 class GroupsByHand(PostgresSubject, ThreadSubject):
-    """One transaction for the appends of all callers: two round trips, and no event loop."""
+    """Commit the appends of all callers in one transaction, in two round trips, without asyncio."""
 
     name = "by hand (psycopg, 64 appends in a commit)"
 

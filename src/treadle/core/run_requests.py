@@ -107,6 +107,24 @@ class RunRequest(Model, frozen=True, kw_only=True):
             raise InvalidValue("entry.payload", f"it asks for no run: {error}") from error
 
 
+def record_of(request: RunRequest, entry_id: str) -> RunRecord:
+    """Return the record of a requested run when its agent begins it.
+
+    Args:
+        request: what was asked for.
+        entry_id: the entry that asks for it.
+    """
+    return RunRecord(
+        run_id=request.run_id,
+        thread_id=request.thread_id,
+        agent_id=request.agent_id,
+        parent_run_id=request.parent_run_id,
+        parent_thread_id=request.parent_thread_id,
+        origin=request.origin,
+        source_mailbox_entry_id=entry_id,
+    )
+
+
 class RequestedRun(Model, frozen=True, kw_only=True):
     """A run that was asked for."""
 

@@ -18,7 +18,7 @@ from treadle.core.queries import Together
 from treadle.core.run_queries import CountRuns, SearchRuns
 from treadle.core.runs import DeleteRun
 from treadle.core.thread_commands import DeleteThread
-from treadle.store.belongings import (
+from treadle.store.ownership import (
     all_collections,
     can_begin_a_key,
     count_documents,

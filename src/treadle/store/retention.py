@@ -17,7 +17,7 @@ from treadle.core.queries import Together
 from treadle.core.run_queries import FindActiveRun, SearchRuns
 from treadle.core.runs import DeleteRun, RunRecord
 from treadle.errors import InvalidValue, shorten
-from treadle.store.belongings import children_of
+from treadle.store.ownership import children_of
 
 _RUNS = 100
 """Largest number of runs that are deleted in one step."""

@@ -8,8 +8,6 @@ from treadle.worker.backoff import TRANSIENT, Backoff
 
 _SHORTEST_MS = 100
 _LONGEST_MS = 600_000
-
-
 _MOST_BATCHES = 25
 """How many batches of expired documents are purged in a round, each of `PAGE` at most."""
 

@@ -10,7 +10,7 @@ from treadle.core.codec import Json, to_plain
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import Message, MessageMetadata, ToolCall
 from treadle.core.patches import TrackedPatch
-from treadle.core.run_requests import Answer, Interrupt, RunRequest
+from treadle.core.run_requests import Answer, Interrupt, RunRequest, record_of
 from treadle.core.runs import RunMeta, RunRecord, RunStatus, UpsertRun
 from treadle.core.threads import ThreadChangeSet
 from treadle.core.turns import MERGED, NO_RESULT, call_of, history_of, run_of, whole_of
@@ -332,17 +332,11 @@ def _that_came_with(request: RunRequest, messages: Iterable[Message]) -> tuple[M
 
 
 def _merged_record(request: RunRequest, entry_id: str, whole: str) -> RunRecord:
-    return RunRecord(
-        run_id=request.run_id,
-        thread_id=request.thread_id,
-        agent_id=request.agent_id,
-        parent_run_id=request.parent_run_id,
-        parent_thread_id=request.parent_thread_id,
-        origin=request.origin,
+    return msgspec.structs.replace(
+        record_of(request, entry_id),
         status="done",
         termination_code=MERGED,
         termination_detail=f"it became a part of run {whole}",
-        source_mailbox_entry_id=entry_id,
         metadata={"merged_into": whole},
     )
 

@@ -6,7 +6,7 @@ import logging
 from msgspec.structs import replace
 
 from treadle.core.limits import LARGEST_COUNT
-from treadle.core.run_requests import RunRequest
+from treadle.core.run_requests import RunRequest, record_of
 from treadle.core.runs import CountTokens, RunRecord, UpsertRun
 from treadle.errors import ClaimConflict, InvalidValue
 from treadle.worker._delivery import Delivery, commit_held, leases_of
@@ -84,15 +84,7 @@ class TurnRecord:
     def _begun(self, known: RunRecord | None) -> RunRecord:
         request, entry_id = self._request, self._delivery.entry.entry_id
         if known is None:
-            return RunRecord(
-                run_id=request.run_id,
-                thread_id=request.thread_id,
-                agent_id=request.agent_id,
-                parent_run_id=request.parent_run_id,
-                parent_thread_id=request.parent_thread_id,
-                origin=request.origin,
-                source_mailbox_entry_id=entry_id,
-            )
+            return record_of(request, entry_id)
         if known.status == "done":
             return replace(
                 known,

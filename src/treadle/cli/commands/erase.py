@@ -44,8 +44,8 @@ def erase(owner: str, thread_documents: bool, dry_run: bool, yes: bool, as_json:
     Documents whose keys begin with the id of a deleted thread stay, and the command names it: such
     an id may be that of another user.
 
-    --json: {"threads", "runs", "mailboxes", "entries", "documents"}, the numbers deleted, and
-    "left", the ids of these threads, if there are any.
+    --json: {"threads", "runs", "mailboxes", "entries", "documents"}, the numbers deleted; and if
+    there are any, "left", the ids of these threads, and "unreadable", damaged records that stay.
     """
 
     def count() -> Erased:
