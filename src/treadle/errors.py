@@ -94,15 +94,21 @@ class VersionConflict(TreadleError):
 
 
 class GenerationMismatch(TreadleError):
-    """The entry's generation is not the mailbox's: an interrupt came in between.
+    """The mailbox is at another generation: an interrupt came in between.
 
-    `expected` is the generation of the mailbox, `actual` that of the entry.
+    `expected` is the generation of the mailbox, `actual` that of the entry to enqueue, or the one
+    that an interrupt expected.
     """
 
-    def __init__(self, mailbox_id: str, expected: int, actual: int) -> None:
+    def __init__(
+        self,
+        mailbox_id: str,
+        expected: int,
+        actual: int,
+        advice: str = "load its state and enqueue with the current generation, or use send",
+    ) -> None:
         super().__init__(
-            f"mailbox {shorten(mailbox_id)} is at generation {expected}, not {actual}; "
-            "load its state and enqueue with the current generation, or use send"
+            f"mailbox {shorten(mailbox_id)} is at generation {expected}, not {actual}; {advice}"
         )
         self.mailbox_id = mailbox_id
         self.expected = expected

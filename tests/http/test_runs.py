@@ -1,8 +1,14 @@
 """Runs over HTTP, as the reference has them."""
 
+import asyncio
+
 import httpx
 import pytest
 
+import treadle
+import treadle.http
+from tests.http.clients_in_process import client_of
+from tests.marks import every_backend
 from treadle import MailboxEntry, Message, RunMeta, RunRecord, Thread, ThreadChangeSet
 from treadle.store.store import Store
 
@@ -64,6 +70,36 @@ async def test_an_interrupt_says_what_it_has_ended(admin: httpx.AsyncClient, sto
     }
     again = (await admin.post("/v1/threads/unknown/interrupt")).json()
     assert (again["generation"], again["cancelled_run_id"]) == (1, None)
+
+
+@every_backend
+@pytest.mark.parametrize("path", ["/v1/threads/t/interrupt", "/v1/mailboxes/t/interrupt"])
+@pytest.mark.parametrize("before", [0, 1])
+async def test_interrupts_that_expect_a_generation_at_once_interrupt_once(
+    store_url: str, path: str, before: int
+) -> None:
+    """Somebody presses three times: what is sent after the first interrupt stays."""
+    async with treadle.open_store(store_url) as store:
+        for _ in range(before):
+            await store.mailboxes.interrupt("t")
+        async with client_of(store, treadle.http.admin("ops")) as admin:
+
+            async def press() -> httpx.Response:
+                if "threads" in path:
+                    return await admin.post(path, params={"expected": before})
+                return await admin.post(path, json={"expected": before})
+
+            answers = await asyncio.gather(*(press() for _ in range(3)))
+            done, *others = sorted(answers, key=lambda answer: answer.status_code)
+            assert done.status_code in (200, 202)
+            for answer in others:
+                assert answer.status_code == 409
+                problem = answer.json()
+                assert problem["code"] == "generation_mismatch"
+                assert (problem["expected"], problem["actual"]) == (before + 1, before)
+            state = await store.mailboxes.load("t")
+            assert state is not None
+            assert state.current_generation == before + 1
 
 
 async def test_an_interrupt_ends_a_run_that_waits_for_an_answer(

@@ -8,7 +8,7 @@ from treadle.core.closing import ClosingRows, close_runs, close_waiting, end
 from treadle.core.codec import Model, always_encoded
 from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import EntryId, MailboxId
-from treadle.core.limits import Time, next_number
+from treadle.core.limits import Generation, Time, next_number
 from treadle.core.mailboxes import (
     SETTLED,
     STATUSES,
@@ -23,7 +23,7 @@ from treadle.core.mailboxes import (
 )
 from treadle.core.pauses import without_pause
 from treadle.core.read_set import ReadSet
-from treadle.errors import InvalidValue
+from treadle.errors import GenerationMismatch, InvalidValue
 
 CANCEL_REASON = "cancelled"
 WITHDRAWAL_REASON = "withdrawn"
@@ -149,10 +149,13 @@ class CancelPending(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only
 class Interrupt(TimedCommand[Interrupted], frozen=True, kw_only=True):
     """Raises a mailbox's generation, and supersedes older entries. Result: `Interrupted`.
 
-    It also ends a pause, and closes the runs that wait in the thread with the mailbox's id.
+    It also ends a pause, and closes the runs that wait in the thread with the mailbox's id. With
+    `expected`, it fails with `GenerationMismatch` if the mailbox is at another generation.
     """
 
     mailbox_id: MailboxId
+    expected: Generation | None = None
+    """Only if the mailbox is at this generation; one that does not exist is at 0."""
 
     def touches(self, read_set: ReadSet) -> None:
         """The mailbox, its unfinished entries, their active runs, and those that wait."""
@@ -164,6 +167,7 @@ class Interrupt(TimedCommand[Interrupted], frozen=True, kw_only=True):
     def apply(self, rows: ClosingRows, now: int) -> Interrupted:
         """Put the new state, and end the entries of older generations."""
         before = rows.mailboxes.get(self.mailbox_id) or MailboxState(mailbox_id=self.mailbox_id)
+        self._check_generation(before.current_generation)
         whose = f"the generation of mailbox {self.mailbox_id!r}"
         generation = next_number(before.current_generation, whose)
         state = msgspec.structs.replace(
@@ -175,6 +179,11 @@ class Interrupt(TimedCommand[Interrupted], frozen=True, kw_only=True):
         ended = _end_all(rows, older, "superseded", INTERRUPT_REASON, now)
         close_waiting(rows, self.mailbox_id, INTERRUPT_REASON, now)
         return Interrupted(mailbox_state=state, superseded_entries=ended)
+
+    def _check_generation(self, generation: int) -> None:
+        if self.expected is not None and self.expected != generation:
+            advice = "look at it again, and decide again whether to interrupt it"
+            raise GenerationMismatch(self.mailbox_id, generation, self.expected, advice)
 
 
 class Requeue(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):

@@ -87,6 +87,13 @@ class ThreadMailbox(msgspec.Struct, frozen=True, kw_only=True):
     ones, or ("none") both."""
 
 
+class ThreadInterrupt(msgspec.Struct, frozen=True, kw_only=True):
+    """A condition of an interrupt."""
+
+    expected: Generation | None = None
+    """Only if the mailbox is at this generation; one that does not exist is at 0."""
+
+
 class InterruptRequested(Model, frozen=True, kw_only=True):
     """A thread's mailbox was interrupted, as the reference says it."""
 
@@ -105,7 +112,10 @@ class InterruptRequested(Model, frozen=True, kw_only=True):
 async def _interrupt_thread(call: Call) -> Response:
     thread_id = call.ids["thread_id"]
     (run,) = await call.store.read(FindActiveRun(thread_id=thread_id))
-    done = cast("Interrupted", await commit(call, Interrupt(mailbox_id=thread_id)))
+    expected = cast("ThreadInterrupt", call.query).expected
+    done = cast(
+        "Interrupted", await commit(call, Interrupt(mailbox_id=thread_id, expected=expected))
+    )
     ended = tuple(entry.entry_id for entry in done.superseded_entries)
     closed = None if run is None else await call.store.runs.load(run.run_id)
     is_over = closed is not None and closed.termination_code == "superseded"
@@ -237,12 +247,13 @@ OPERATIONS = (
         summary="Interrupt the mailbox of a thread.",
         action="interrupt",
         owner=OWN_THREAD,
+        query=ThreadInterrupt,
         answers={202: InterruptRequested},
         handle=_interrupt_thread,
         details=(
             "It supersedes what is queued and claimed there, and closes its runs, those that wait "
             "for an answer, too. A body is ignored. The thread need not exist, unless the "
-            "principal has an owner."
+            "principal has an owner. 409: its mailbox is at another generation than `expected`."
         ),
     ),
     Operation(
@@ -337,6 +348,10 @@ OPERATIONS = (
         body_is_optional=True,
         answers={200: Interrupted},
         handle=write,
+        details=(
+            "With `expected`, a request that comes again, or several at once, interrupt once: the "
+            "others are answered with 409, `generation_mismatch`."
+        ),
     ),
     Operation(
         method="POST",

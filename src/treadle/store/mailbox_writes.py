@@ -316,15 +316,26 @@ class MailboxWrites:
         """
         return self._write(CancelPending(mailbox_id=mailbox_id, exclude=exclude, now=now))
 
-    def interrupt(self, mailbox_id: str, *, now: int | None = None) -> Write[Interrupted]:
+    def interrupt(
+        self, mailbox_id: str, *, expected: int | None = None, now: int | None = None
+    ) -> Write[Interrupted]:
         """Raise a mailbox's generation, and supersede its queued and claimed entries.
 
         The holder of a claimed entry can write nothing more; see `hold`. Their active runs are
         closed, as by `cancel`. So are the runs of the thread with the mailbox's id that an entry
         has begun and that wait, even if their entries were accepted long ago: an answer to one of
         them comes too late.
+
+        Args:
+            mailbox_id: which mailbox; it need not exist.
+            expected: only if the mailbox is at this generation, which is 0 before the first
+                interrupt. So one that is asked for again, or by several at once, happens once.
+            now: the present.
+
+        Raises:
+            GenerationMismatch: the mailbox is at another generation than `expected`.
         """
-        return self._write(Interrupt(mailbox_id=mailbox_id, now=now))
+        return self._write(Interrupt(mailbox_id=mailbox_id, expected=expected, now=now))
 
     # --- pauses ---------------------------------------------------------------------------------
 

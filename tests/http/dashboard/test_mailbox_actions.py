@@ -1,5 +1,6 @@
 """Sending to a mailbox, pausing it, resuming it, interrupting it, and cancelling what waits."""
 
+import asyncio
 from html import unescape
 
 import httpx
@@ -112,6 +113,19 @@ async def test_all_that_waits_is_cancelled_after_a_question(
     nothing = await admin.get("/mailboxes/m/cancel-pending")
     assert "There is nothing to do" in nothing.text
     assert 'action="/mailboxes/m/cancel-pending"' not in nothing.text
+
+
+async def test_an_interrupt_that_is_pressed_three_times_at_once_happens_once(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    await store.mailboxes.send("m", "work")
+    form = form_of(await admin.get("/mailboxes/m/interrupt"), "/mailboxes/m/interrupt")
+    pressed = [admin.post("/mailboxes/m/interrupt", data=form) for _ in range(3)]
+    answers = await asyncio.gather(*pressed)
+    assert [answer.status_code for answer in answers] == [303, 303, 303]
+    state = await store.mailboxes.load("m")
+    assert state is not None
+    assert state.current_generation == 1
 
 
 async def test_an_owner_acts_on_their_mailbox_only(store: Store, alice: httpx.AsyncClient) -> None:

@@ -8,11 +8,11 @@ from starlette.responses import Response
 from treadle.clock import system_clock
 from treadle.core.endings import CancelPending, Interrupt, Interrupted
 from treadle.core.entry_groups import CountGroups
-from treadle.core.limits import Time
+from treadle.core.limits import Generation
 from treadle.core.mailbox_queries import LoadMailbox, SearchEntries
 from treadle.core.mailboxes import UNFINISHED, MailboxEntry, MailboxState
 from treadle.core.pauses import Pause, Resume, is_paused
-from treadle.errors import InvalidValue
+from treadle.errors import GenerationMismatch, InvalidValue
 from treadle.http._call import Call
 from treadle.http._dashboard._confirming import confirm
 from treadle.http._dashboard._entry_actions import counted
@@ -57,7 +57,7 @@ class PauseForm(PageForm, frozen=True, kw_only=True):
 class InterruptForm(PageForm, frozen=True, kw_only=True):
     """The mailbox that the page that asked has shown."""
 
-    generation: Time = 0
+    generation: Generation = 0
     """Its generation: a form that is sent twice interrupts once."""
 
 
@@ -156,11 +156,12 @@ async def _ask_to_interrupt(call: Call) -> Response:
 
 async def _interrupt(call: Call) -> Response:
     mailbox_id, form = call.ids["mailbox_id"], cast("InterruptForm", call.body)
-    (state,) = await call.store.read(LoadMailbox(mailbox_id=mailbox_id))
-    if _generation_of(state) != form.generation:
+    command = Interrupt(mailbox_id=mailbox_id, expected=form.generation)
+    try:
+        done = cast("Interrupted", await commit(call, command))
+    except GenerationMismatch:
         said = "Nothing was done: the mailbox has been interrupted meanwhile."
         return redirect(call, form.page, mailbox_id, said=said)
-    done = cast("Interrupted", await commit(call, Interrupt(mailbox_id=mailbox_id)))
     said = f"The mailbox was interrupted: {counted(len(done.superseded_entries))} superseded."
     return redirect(call, form.page, mailbox_id, said=said)
 

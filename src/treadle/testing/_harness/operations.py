@@ -148,6 +148,16 @@ async def interrupt(store: Store) -> Any:
     return await store.mailboxes.interrupt("box")
 
 
+async def interrupt_once(store: Store) -> Any:
+    """Interrupt that mailbox if nobody has done so."""
+    return await store.mailboxes.interrupt("box", expected=0)
+
+
+async def interrupt_first(store: Store) -> Any:
+    """Interrupt a mailbox that does not exist, if nobody has done so."""
+    return await store.mailboxes.interrupt("unknown", expected=0)
+
+
 async def cancel(store: Store) -> Any:
     """Cancel the entry of the other mailbox."""
     return await store.mailboxes.cancel("third")

@@ -45,6 +45,8 @@ RACES: dict[str, tuple[Operation, Operation]] = {
     "a worker's step against a claim after the lease": (operations.step, operations.claim_later),
     "append against update": (operations.append_one, operations.update),
     "append against save": (operations.append_one, operations.save),
+    "two interrupts of one generation": (operations.interrupt_once, operations.interrupt_once),
+    "two first interrupts": (operations.interrupt_first, operations.interrupt_first),
     "send against interrupt": (operations.send_to_box, operations.interrupt),
     "enqueue against interrupt": (operations.enqueue_in_box, operations.interrupt),
     "two sends of one dedupe key": (operations.send_once, operations.send_again),

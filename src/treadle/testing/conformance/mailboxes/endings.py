@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from treadle import MailboxState, Store
+from treadle import GenerationMismatch, MailboxState, Store
 from treadle.backends.base import Guarantee
 from treadle.testing._harness.builders import (
     TERMINAL,
@@ -17,7 +17,7 @@ from treadle.testing._harness.builders import (
 )
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.dump import read_everything
-from treadle.testing._harness.expect import expect
+from treadle.testing._harness.expect import expect, refused
 from treadle.testing.clock import ManualClock
 
 checks = Checks(__name__)
@@ -234,6 +234,34 @@ async def each_interrupt_raises_the_generation(store: Store) -> None:
     ]
     expect(generations, [1, 2, 3])
     expect(await generation(store), 3)
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE, each=[0, 1])
+async def an_interrupt_that_expects_another_generation_does_nothing(
+    store: Store, before: int
+) -> None:
+    for _ in range(before):
+        await store.mailboxes.interrupt("box")
+    await store.mailboxes.send("box", "old")
+    done = await store.mailboxes.interrupt("box", expected=before)
+    expect((done.mailbox_state.current_generation, len(done.superseded_entries)), (before + 1, 1))
+    sent = await store.mailboxes.send("box", "new")
+    for given in (before, before + 2):
+        with refused(GenerationMismatch) as caught:
+            await store.mailboxes.interrupt("box", expected=given)
+        error = caught.value
+        expect((error.mailbox_id, error.expected, error.actual), ("box", before + 1, given))
+    expect(await generation(store), before + 1)
+    expect(await status(store, sent.entry.entry_id), "queued")
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def an_interrupt_that_expects_a_generation_creates_no_mailbox_when_it_fails(
+    store: Store,
+) -> None:
+    with refused(GenerationMismatch):
+        await store.mailboxes.interrupt("box", expected=1)
+    expect(await store.mailboxes.load("box"), None)
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
