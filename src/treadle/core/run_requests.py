@@ -54,12 +54,25 @@ class Interrupt(Model, frozen=True, kw_only=True):
 
     @classmethod
     def asked_by(cls, run: RunRecord) -> "tuple[Interrupt, ...]":
-        """Return what a run needs, as `Turn.changes` has written it; empty if it names nothing."""
+        """Return what a run needs, as `Turn.changes` has written it; empty if it names nothing.
+
+        Agents may write it themselves. What has no id is left out, and of an interrupt that cannot
+        be read otherwise, only the id is kept: the run can still be answered by it.
+        """
         metadata = run.metadata if isinstance(run.metadata, dict) else {}
-        try:
-            return msgspec.convert(metadata.get("interrupts", []), type=tuple[Interrupt, ...])
-        except msgspec.ValidationError:
+        given = metadata.get("interrupts")
+        if not isinstance(given, list):
             return ()
+        return tuple(each for each in map(_interrupt_in, given) if each is not None)
+
+
+def _interrupt_in(given: Json) -> Interrupt | None:
+    if not isinstance(given, dict) or not isinstance(name := given.get("id"), str):
+        return None
+    try:
+        return msgspec.convert(given, type=Interrupt)
+    except msgspec.ValidationError:
+        return Interrupt(id=name)
 
 
 class RunRequest(Model, frozen=True, kw_only=True):

@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from treadle.core.codec import Json
 from treadle.core.commands import Command
 from treadle.core.mailboxes import MailboxEntry, MailboxState, is_terminal
 from treadle.core.pauses import Resume
-from treadle.core.run_requests import Answer, RunRequest
+from treadle.core.run_requests import Answer, Interrupt, RunRequest
 from treadle.core.runs import ANSWERED, EndWait, RunRecord
 from treadle.errors import InvalidValue
 
@@ -40,7 +39,8 @@ def wait_of(run: RunRecord, mailbox: MailboxState | None, entry: MailboxEntry | 
     """
     is_paused = mailbox is not None and mailbox.paused_at is not None
     if run.source_mailbox_entry_id is None:  # nobody can tell what its mailbox is paused for
-        return Wait(run.run_id, is_paused, is_paused, bool(interrupts_of(run)) or not is_paused)
+        takes_requests = not is_paused or bool(Interrupt.asked_by(run))
+        return Wait(run.run_id, is_paused, is_paused, takes_requests)
     if entry is None or is_terminal(entry):
         return Wait(run.run_id, goes_on=False, is_queued=False, takes_requests=True)
     is_here = entry.mailbox_id == run.thread_id
@@ -81,24 +81,8 @@ def is_answer_to(answer: Answer, run: RunRecord) -> bool:
 
 def asked_ids(run: RunRecord) -> Sequence[str]:
     """The ids by which a run can be answered; a question without one has that of the run."""
-    ids = dict.fromkeys(str(each["id"]) for each in interrupts_of(run))
+    ids = dict.fromkeys(each.id for each in Interrupt.asked_by(run))
     return tuple(ids) or (run.run_id,)
-
-
-def interrupts_of(run: RunRecord) -> list[dict[str, Json]]:
-    """Return what a run needs from people, as `treadle.worker.Turn` has written it.
-
-    Some may be broken, as agents write them: those without an id are left out.
-    """
-    metadata = run.metadata
-    interrupts = metadata.get("interrupts") if isinstance(metadata, dict) else None
-    if not isinstance(interrupts, list):
-        return []
-    return [each for each in interrupts if isinstance(each, dict) and _has_id(each)]
-
-
-def _has_id(interrupt: dict[str, Json]) -> bool:
-    return isinstance(interrupt.get("id"), str)
 
 
 def asks_for_run(entry: MailboxEntry) -> bool:

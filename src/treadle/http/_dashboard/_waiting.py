@@ -7,8 +7,9 @@ import msgspec
 
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
 from treadle.core.mailboxes import MailboxEntry, MailboxState
+from treadle.core.run_requests import Interrupt
 from treadle.core.runs import RunRecord
-from treadle.core.waits import Wait, interrupts_of, wait_of
+from treadle.core.waits import Wait, wait_of
 from treadle.store.store import Store
 
 Way: TypeAlias = Literal["pause", "request", "resumed"]
@@ -45,11 +46,8 @@ async def read_waiting(store: Store, runs: Sequence[RunRecord]) -> list[Waiting]
 
 def _waiting(run: RunRecord, mailbox: MailboxState | None, entry: MailboxEntry | None) -> Waiting:
     """What a run waits for, by the mailbox of its thread and the entry that it works on."""
-    questions = tuple(
-        interrupt["message"]
-        for interrupt in interrupts_of(run)
-        if isinstance(interrupt.get("message"), str)
-    )
+    interrupts = Interrupt.asked_by(run)
+    questions = tuple(each.message for each in interrupts if each.message is not None)
     wait = wait_of(run, mailbox, entry)
     way = _way_of(run, wait, mailbox)
     reason = mailbox.pause_reason if way == "pause" and mailbox is not None else None
@@ -61,7 +59,7 @@ def _waiting(run: RunRecord, mailbox: MailboxState | None, entry: MailboxEntry |
 
 def _way_of(run: RunRecord, wait: Wait, mailbox: MailboxState | None) -> Way | None:
     if not wait.goes_on:
-        return "request" if interrupts_of(run) else None
+        return "request" if Interrupt.asked_by(run) else None
     if not wait.is_queued:
         return None
     return "resumed" if mailbox is None or mailbox.paused_at is None else "pause"
