@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from treadle.core.claims import Ack, DeadLetter, Release, Settlement
 from treadle.core.commands import AnyCommand
+from treadle.errors import ClaimConflict
 from treadle.worker._lease import Lease
 from treadle.worker.backoff import TRANSIENT
 
@@ -24,8 +25,8 @@ class Attempt:
         self.first = first
         self.leases: list[Lease] = []
         """The claims of the entries that the handler has, the first one first."""
-        self.waiting: list[Lease] = []
-        """Claims that were taken, and whose entries the handler has not asked for yet."""
+        self.kept: list[Lease] = []
+        """Claims that were taken, and kept for when the handler asks for their entries."""
         self.takes_more = True
         """Whether entries may be added; not once one is due that has to be worked alone."""
         self.has_committed = False
@@ -57,11 +58,26 @@ class Attempt:
     @property
     def can_be_accepted(self) -> bool:
         """Whether nothing but an ack is left to do, once its handler has ended."""
-        return self.error is None and not self.waiting and self.loss is None
+        return self.error is None and not self.kept and self.loss is None
 
     def list_held(self) -> list[Lease]:
         """Return its claims that are neither settled nor lost."""
         return [lease for lease in self.leases if lease.is_open]
+
+    def list_kept(self) -> list[Lease]:
+        """Return the claims that are kept for the handler and were not ended from outside."""
+        return [lease for lease in self.kept if lease.is_open]
+
+    def require_held(self) -> list[Lease]:
+        """Return what `list_held` does.
+
+        Raises:
+            ClaimConflict: one of its claims is lost, or all are settled.
+        """
+        held = self.list_held()
+        if self.loss is not None or not held:
+            raise ClaimConflict(self.first.entry_id, self.loss or "this delivery is settled")
+        return held
 
     def add(self, leases: Sequence[Lease]) -> None:
         """Give entries to the handler."""

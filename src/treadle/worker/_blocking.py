@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from treadle.worker._attempt import Attempt
 from treadle.worker._clock import WorkerClock, wait
-from treadle.worker._decision import failure_of
 from treadle.worker._delivery import Delivery
+from treadle.worker._failures import failure_of
 
 T = TypeVar("T")
 

@@ -1,27 +1,16 @@
 """How to settle an entry whose handler failed: a pure rule, and the errors that steer it."""
 
-import asyncio
-import dis
 import math
-import traceback
 from collections.abc import Sequence
 from random import Random
-from typing import Any, cast
+from typing import Any
 
 from treadle.core.claims import DeadLetter, Nack, Release, Settlement, claim_of
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import InvalidValue, shorten
+from treadle.worker._failures import describe_error, is_of_process, trace_of
 from treadle.worker.backoff import Backoff
-
-ERROR_LENGTH = 2_000
-"""Maximum length of the error text that is stored with an entry, in characters."""
-
-
-TRACEBACK_LENGTH = 4_000
-"""Maximum length of the traceback that is stored with an entry: of the end, which has the cause."""
-_CALLERS = ("treadle.worker.", "asyncio.", "concurrent.")
-"""The modules between the loop of a worker and its handler."""
 
 
 class Reject(Exception):
@@ -106,7 +95,7 @@ def decide(
     """
     if not entries:
         return []
-    text, trace = describe_error(error), trace_of(error)
+    text, trace = describe_error(error), None if is_decision(error) else trace_of(error)
     first, *others = entries
     if isinstance(error, Reject | TooManyAttempts):
         rejection = DeadLetter(**_claim(first), error=text, traceback=trace)
@@ -145,82 +134,7 @@ def _wanted_delay(error: BaseException) -> int | None:
         return None
 
 
-def failure_of(error: BaseException) -> Exception:
-    """Return the error of a handler, or one that stands for what would end more than its entry.
-
-    `SystemExit` and `KeyboardInterrupt` end an event loop; `StopIteration` fits in no future.
-    """
-    if isinstance(error, Exception) and not isinstance(error, StopIteration):
-        return error
-    failure = RuntimeError(f"the handler raised {_repr_of(error)}")
-    failure.__cause__ = error
-    return failure
-
-
-def _repr_of(error: BaseException) -> str:
-    try:
-        return repr(error)
-    except BaseException as failure:
-        if is_of_process(failure):
-            raise
-        return type(error).__name__
-
-
-def is_of_process(error: BaseException) -> bool:
-    """Return whether an error is Ctrl-C, and was not raised by a `raise` in a handler or a hook."""
-    if not isinstance(error, KeyboardInterrupt):
-        return False
-    step = error.__traceback__
-    while step is not None and step.tb_next is not None:
-        step = step.tb_next
-    if step is None or step.tb_frame.f_globals.get("__name__") == asyncio.runners.__name__:
-        return True
-    return step.tb_frame.f_code.co_code[step.tb_lasti] != dis.opmap["RAISE_VARARGS"]
-
-
 def is_decision(error: BaseException) -> bool:
     """Return whether an error is only a handler's decision, whose message says it all."""
     decides = isinstance(error, Reject | Retry | TooManyAttempts)
     return decides and not (error.__cause__ or error.__context__)
-
-
-def trace_of(error: BaseException) -> str | None:
-    """Return the end of an error's traceback, in at most `TRACEBACK_LENGTH` characters.
-
-    It begins at the handler: how the worker has called it helps nobody.
-    """
-    if is_decision(error):
-        return None
-    step = error.__traceback__
-    while step is not None and step.tb_frame.f_globals.get("__name__", "").startswith(_CALLERS):
-        step = step.tb_next
-    begin = error.__traceback__ if step is None else step
-    text = "".join(traceback.format_exception(type(error), error, begin)).rstrip()
-    storable = text.encode("utf-8", "backslashreplace").decode()
-    if len(storable) <= TRACEBACK_LENGTH:
-        return storable
-    return f"…{storable[1 - TRACEBACK_LENGTH :]}"
-
-
-def describe_error(error: BaseException) -> str:
-    """Return the error's type and message, in at most `ERROR_LENGTH` characters of valid UTF-8."""
-    # a lone surrogate cannot be stored
-    storable = _describe(error).encode("utf-8", "backslashreplace").decode()
-    if len(storable) <= ERROR_LENGTH:
-        return storable
-    return f"{storable[: ERROR_LENGTH - 1]}…"
-
-
-def _describe(error: BaseException) -> str:
-    name = type(error).__name__
-    try:
-        message = str(error)
-    except BaseException as failure:
-        if is_of_process(failure):
-            raise
-        message = f"(its message failed with {type(failure).__name__})"
-    text = f"{name}: {message}" if message else name
-    if not isinstance(error, BaseExceptionGroup):
-        return text
-    group = cast("BaseExceptionGroup[BaseException]", error)
-    return f"{text} [{'; '.join(_describe(inner) for inner in group.exceptions)}]"

@@ -14,7 +14,6 @@ from treadle.core.mailboxes import MailboxEntry
 from treadle.core.pauses import Pause
 from treadle.core.taking import Take
 from treadle.core.threads import ThreadHead
-from treadle.errors import ClaimConflict
 from treadle.store.batch import Batch, Commit
 from treadle.store.store import Store
 from treadle.worker._attempt import Attempt, Ends, accepted, ended, settling, with_ends
@@ -224,10 +223,7 @@ class Delivery:
         self, commands: Commands, end: type[Ack | Release] | None, more: Commands
     ) -> Receipt:
         attempt = self._attempt
-        held = attempt.list_held()
-        if attempt.loss is not None or not held:
-            reason = attempt.loss or "this delivery is settled"
-            raise ClaimConflict(attempt.first.entry_id, reason)
+        held = attempt.require_held()
         given = _settlements(commands, held)
         left = [lease for lease in held if lease not in dict(given)]
         added = _added(left, end)

@@ -11,7 +11,8 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from treadle.core.mailboxes import EntryStatus, MailboxEntry
-from treadle.worker._decision import describe_error, is_decision, is_of_process
+from treadle.worker._decision import is_decision
+from treadle.worker._failures import describe_error, is_of_process
 
 _LOGGER = logging.getLogger("treadle.worker")
 
@@ -108,62 +109,7 @@ def log_events(event: Event) -> None:
 
     A record about an entry has the attributes `entry_id` and `mailbox_id`, for formatters.
     """
-    match event:
-        case Claimed():
-            level = logging.INFO if event.entry.attempt_count > 1 else logging.DEBUG
-            _log(
-                level,
-                event,
-                "claimed entry %r of mailbox %r, attempt %d",
-                *_names(event),
-                event.entry.attempt_count,
-            )
-        case Done():
-            _log(
-                logging.DEBUG,
-                event,
-                "done with entry %r of mailbox %r after %d ms",
-                *_names(event),
-                event.lasted_ms,
-            )
-        case Retried():
-            message = (
-                "attempt %d of entry %r of mailbox %r failed, the next one is due in %d ms: %s"
-            )
-            attempt = event.entry.attempt_count
-            due_in_ms = max(event.retry_at - event.entry.updated_at - event.lasted_ms, 0)
-            _log(logging.WARNING, event, message, attempt, *_names(event), due_in_ms, event.error)
-        case DeadLettered():
-            message = "entry %r of mailbox %r is a dead letter at attempt %d: %s"
-            attempt = event.entry.attempt_count
-            _log(logging.ERROR, event, message, *_names(event), attempt, event.error)
-        case Released():
-            _log(
-                logging.INFO,
-                event,
-                "released entry %r of mailbox %r after %d ms",
-                *_names(event),
-                event.lasted_ms,
-            )
-        case LeaseLost():
-            message = "lost the lease of entry %r of mailbox %r: %s"
-            _log(logging.WARNING, event, message, *_names(event), event.reason)
-        case Withdrawn():
-            message = "entry %r of mailbox %r was %s while its handler ran"
-            _log(logging.INFO, event, message, *_names(event), event.status)
-        case Outage():
-            message = "the store cannot %s, next try in %d ms: %s"
-            reason = describe_error(event.error)
-            _log(logging.WARNING, event, message, event.operation, event.retry_in_ms, reason)
-        case Purged():
-            message = "purged %d entries that ended before %d, and %d documents that had expired"
-            values = (event.count, event.older_than, event.documents)
-            _log(logging.INFO, event, message, *values)
-        case _:
-            assert_never(event)
-
-
-def _log(level: int, event: Event, message: str, *values: object) -> None:
+    level, message, values = _record_of(event)
     if not _LOGGER.isEnabledFor(level):
         return
     about: dict[str, str] = {}
@@ -171,6 +117,46 @@ def _log(level: int, event: Event, message: str, *values: object) -> None:
         about = {"entry_id": event.entry.entry_id, "mailbox_id": event.entry.mailbox_id}
     failed = event.exception if isinstance(event, Retried | DeadLettered) else None
     _LOGGER.log(level, message, *values, exc_info=_with_traceback(failed), extra=about)
+
+
+def _record_of(event: Event) -> tuple[int, str, tuple[object, ...]]:
+    """Return the level of an event, its message, and the values of that."""
+    match event:
+        case Claimed(entry=entry):
+            level = logging.INFO if entry.attempt_count > 1 else logging.DEBUG
+            message = "claimed entry %r of mailbox %r, attempt %d"
+            return level, message, (*_names(event), entry.attempt_count)
+        case Done():
+            message = "done with entry %r of mailbox %r after %d ms"
+            return logging.DEBUG, message, (*_names(event), event.lasted_ms)
+        case Retried(entry=entry, error=error):
+            message = (
+                "attempt %d of entry %r of mailbox %r failed, the next one is due in %d ms: %s"
+            )
+            due_in_ms = max(event.retry_at - entry.updated_at - event.lasted_ms, 0)
+            values = (entry.attempt_count, *_names(event), due_in_ms, error)
+            return logging.WARNING, message, values
+        case DeadLettered(entry=entry, error=error):
+            message = "entry %r of mailbox %r is a dead letter at attempt %d: %s"
+            return logging.ERROR, message, (*_names(event), entry.attempt_count, error)
+        case Released():
+            message = "released entry %r of mailbox %r after %d ms"
+            return logging.INFO, message, (*_names(event), event.lasted_ms)
+        case LeaseLost():
+            message = "lost the lease of entry %r of mailbox %r: %s"
+            return logging.WARNING, message, (*_names(event), event.reason)
+        case Withdrawn():
+            message = "entry %r of mailbox %r was %s while its handler ran"
+            return logging.INFO, message, (*_names(event), event.status)
+        case Outage(error=failure):
+            message = "the store cannot %s, next try in %d ms: %s"
+            reason = describe_error(failure)
+            return logging.WARNING, message, (event.operation, event.retry_in_ms, reason)
+        case Purged():
+            message = "purged %d entries that ended before %d, and %d documents that had expired"
+            return logging.INFO, message, (event.count, event.older_than, event.documents)
+        case _:
+            assert_never(event)
 
 
 def _with_traceback(error: BaseException | None) -> BaseException | None:

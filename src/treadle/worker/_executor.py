@@ -126,7 +126,7 @@ class Executor:
             self._warn_if_nothing_written(attempt)
             await self._settle(accepted(held), None)
         await self._settler.note_lost(attempt.leases)
-        await self._settler.release(attempt.waiting)
+        await self._settler.release(attempt.kept)
 
     async def _settle(self, ends: Ends, cause: BaseException | None) -> None:
         try:

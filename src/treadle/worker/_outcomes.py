@@ -11,7 +11,6 @@ from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import ClaimConflict, InvalidValue, NotFound, StoreClosed, TreadleError
 from treadle.worker._attempt import Ends, accepted, ended, settling, with_ends
 from treadle.worker._clock import sleep, timeout
-from treadle.worker._decision import describe_error
 from treadle.worker._events import (
     DeadLettered,
     Done,
@@ -22,6 +21,7 @@ from treadle.worker._events import (
     Retried,
     Withdrawn,
 )
+from treadle.worker._failures import describe_error
 from treadle.worker._lease import Lease, within
 from treadle.worker._settings import RunContext
 from treadle.worker.backoff import OUTAGE_BACKOFF, TRANSIENT

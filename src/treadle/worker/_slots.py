@@ -72,7 +72,7 @@ class Slots:
     def list_leases(self) -> list[Lease]:
         """Return the claims of all attempts."""
         attempts = (*self._running.values(), *self._ended)
-        return [lease for each in attempts for lease in (*each.leases, *each.waiting)]
+        return [lease for each in attempts for lease in (*each.leases, *each.kept)]
 
     def start(self, attempt: Attempt) -> None:
         """Begin the handler of an attempt."""

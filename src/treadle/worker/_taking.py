@@ -7,7 +7,6 @@ from itertools import takewhile
 
 from treadle.backends.cancellation import shielded
 from treadle.core.mailboxes import MailboxEntry, has_place_of
-from treadle.errors import ClaimConflict
 from treadle.worker._attempt import Attempt
 from treadle.worker._clock import timeout
 from treadle.worker._decision import is_last_try
@@ -37,12 +36,12 @@ class Taker:
             ClaimConflict: its claim is lost or settled.
             TimeoutError: the store did not answer before the lease ended.
         """
-        _require_held(attempt)
-        missing = limit - len(_kept(attempt))
+        attempt.require_held()
+        missing = limit - len(attempt.list_kept())
         if missing > 0:
             await self._claim(attempt, missing)
-        given = _kept(attempt)[: max(limit, 0)]
-        attempt.waiting = [lease for lease in attempt.waiting if lease not in given]
+        given = attempt.list_kept()[: max(limit, 0)]
+        attempt.kept = [lease for lease in attempt.kept if lease not in given]
         self._give(attempt, given)
         return tuple(lease.entry for lease in given)
 
@@ -60,12 +59,12 @@ class Taker:
         if limit < 1 or not (follows(given[-1]) if given else self._is_last_try(attempt.first)):
             return tuple(given)
         while True:
-            if not _kept(attempt):
+            if not attempt.list_kept():
                 await self._claim(attempt, 1, answers=True)
-            if not any(follows(lease.entry) for lease in _kept(attempt)[:1]):
+            if not any(follows(lease.entry) for lease in attempt.list_kept()[:1]):
                 return tuple(given)
-            lease = _kept(attempt)[0]
-            attempt.waiting.remove(lease)
+            lease = attempt.list_kept()[0]
+            attempt.kept.remove(lease)
             self._give(attempt, [lease])
             given.append(lease.entry)
 
@@ -85,10 +84,10 @@ class Taker:
                 attempt.news.clear()
                 if attempt.is_cancelled:
                     return False
-                _require_held(attempt)
-                if not _kept(attempt):
+                attempt.require_held()
+                if not attempt.list_kept():
                     await self._claim(attempt, 1)
-                if _kept(attempt):
+                if attempt.list_kept():
                     return True
                 left = end - clock.time()
                 if left <= 0:
@@ -121,7 +120,7 @@ class Taker:
         await shielded(self._claim_whole(attempt, limit, answers))
 
     async def _claim_whole(self, attempt: Attempt, limit: int, answers: bool) -> None:
-        held = _require_held(attempt)
+        held = attempt.require_held()
         if not answers and self._is_alone(attempt):
             return
         holder = held[0]
@@ -132,7 +131,7 @@ class Taker:
         leases = [Lease(entry, deadline, self._context.clock) for entry in entries]
         may_come = partial(self._may_come, attempt, answers)
         together = list(takewhile(may_come, leases))
-        attempt.waiting += together
+        attempt.kept += together
         for lease in together:
             self._watcher.add(lease)
         if len(together) < len(leases):
@@ -150,21 +149,3 @@ class Taker:
 
     def _is_last_try(self, lease: Lease) -> bool:
         return is_last_try(lease.entry, self._context.settings.max_attempts)
-
-
-def _require_held(attempt: Attempt) -> list[Lease]:
-    """Return the claims that the handler holds.
-
-    Raises:
-        ClaimConflict: one of them is lost, or all are settled.
-    """
-    held = attempt.list_held()
-    if attempt.loss is not None or not held:
-        reason = attempt.loss or "this delivery is settled"
-        raise ClaimConflict(attempt.first.entry_id, reason)
-    return held
-
-
-def _kept(attempt: Attempt) -> list[Lease]:
-    """The entries that are kept for the handler and have not been ended from outside."""
-    return [lease for lease in attempt.waiting if lease.is_open]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from treadle.worker._decision import failure_of, is_of_process
+from treadle.worker._failures import failure_of, is_of_process
 
 T = TypeVar("T")
 

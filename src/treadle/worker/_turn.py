@@ -1,6 +1,6 @@
-"""A turn: the run that a client has asked for over HTTP, as its handler sees it."""
+"""A turn: the run that an entry requests, as its handler sees it."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
@@ -16,14 +16,14 @@ from treadle.core.threads import ThreadChangeSet
 from treadle.core.turns import MERGED, NO_RESULT, call_of, history_of, run_of, whole_of
 from treadle.errors import InvalidValue, NotFound
 from treadle.store.live import LiveMessage
-from treadle.store.pages import every
+from treadle.store.pages import every, every_by_cursor
 from treadle.store.store import Store
 from treadle.worker._decision import Reject
 from treadle.worker._delivery import Delivery, leases_of, take_with_answers
 from treadle.worker._turn_record import TurnRecord
 
-_Named: TypeAlias = tuple[str | None, str]
-"""A question, by the run that has asked it, if that is known, and its id."""
+_QuestionName: TypeAlias = tuple[str | None, str]
+"""A question: the run that has asked it, if that is known, and its id."""
 
 
 class Reply(NamedTuple):
@@ -52,30 +52,31 @@ class TakenRun(NamedTuple):
 
 
 class Turn:
-    """The run that the entry of a delivery asks for, which its client follows as it is made.
+    """The run that the entry of a delivery requests, for a handler that carries it out.
 
-    The client gets the messages and the state that are appended to the thread, and before that the
-    pieces of `message`. Its stream ends when the entry does.
+    Everybody who follows the thread gets the messages and the state that are appended to it, and
+    before that the pieces of `message`. A client's stream of the run ends when the entry does.
 
-    If further entries of the delivery ask for runs, those become a part of this turn, and their
-    records are `done` with the code `merged` when the delivery is accepted. An entry that asks for
+    If further entries of the delivery request runs, those become a part of this turn, and their
+    records are `done` with the code `merged` when the delivery is accepted. An entry that requests
     no run becomes a dead letter then.
 
     Raises:
-        Reject: the entry asks for no run; it becomes a dead letter.
+        Reject: the entry requests no run; it becomes a dead letter.
     """
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
-        asked = _request_in(delivery.entry)
-        if isinstance(asked, InvalidValue):
-            reason = f"{asked}; send a treadle.worker.RunRequest, or read the payload without Turn"
-            raise Reject(reason)
-        self._request = asked
+        request = _request_in(delivery.entry)
+        if isinstance(request, InvalidValue):
+            hint = "send a treadle.worker.RunRequest, or read the payload without Turn"
+            raise Reject(f"{request}; {hint}")
+        self._request = request
         self._taken: list[RunRequest] = []
-        self._seen = 1
-        self._record = TurnRecord(delivery, asked)
-        self._look()
+        self._noted = 1
+        """How many entries of the delivery are noted in `_taken`, the first one counted."""
+        self._record = TurnRecord(delivery, request)
+        self._note_taken()
 
     # --- what it is about -------------------------------------------------------------------------
 
@@ -100,14 +101,14 @@ class Turn:
         Raises:
             NotFound: the thread does not exist.
         """
-        taken = self._look()
+        taken = self._note_taken()
         run_id = self.request.run_id
         whole = await self._merged()
         whole |= {each.run_id: run_id for each in taken}
         whole |= {
-            asked: run_id
-            for reply in await self._asked()
-            if (asked := reply.run_id) is not None and asked != run_id
+            asker: run_id
+            for reply in await self._replies()
+            if (asker := reply.run_id) is not None and asker != run_id
         }
         return history_of(
             run_id,
@@ -127,7 +128,7 @@ class Turn:
         Raises:
             NotFound: the thread does not exist.
         """
-        return await self._with_calls(await self._asked())
+        return await self._with_calls(await self._replies())
 
     async def take(self, limit: int = 1) -> tuple[TakenRun, ...]:
         """Take further runs that were asked for into this turn: at most `limit`, in their order.
@@ -145,10 +146,10 @@ class Turn:
             ClaimConflict: a claim is lost, or all entries are settled.
             TimeoutError: the store did not answer before the lease ended.
         """
-        before = len(self._look())
+        before = len(self._note_taken())
         if not await take_with_answers(self._delivery, limit):
             return ()
-        taken = self._look()[before:]
+        taken = self._note_taken()[before:]
         messages = await self._messages()
         return tuple([await self._as_run(each, messages) for each in taken])
 
@@ -219,7 +220,7 @@ class Turn:
             input_tokens: all tokens that the run has read so far. None: those of `count_tokens`.
             output_tokens: all tokens that it has written.
         """
-        self._look()
+        self._note_taken()
         read, written = self._record.tokens
         request = self.request
         meta = RunMeta(
@@ -251,24 +252,24 @@ class Turn:
 
     # --- what was taken ---------------------------------------------------------------------------
 
-    def _look(self) -> list[RunRequest]:
-        """Return the runs that were taken; see to it that those which are new end with this one."""
+    def _note_taken(self) -> list[RunRequest]:
+        """Return the requests that were taken; let the runs of the new ones end with this one."""
         leases = leases_of(self._delivery)
-        for lease in leases[self._seen :]:
-            asked = _request_in(lease.entry)
-            if isinstance(asked, InvalidValue):
-                lease.refusal = str(asked)
+        for lease in leases[self._noted :]:
+            request = _request_in(lease.entry)
+            if isinstance(request, InvalidValue):
+                lease.refusal = str(request)
                 continue
-            self._taken.append(asked)
-            record = _merged_record(asked, lease.entry_id, self.request.run_id)
+            self._taken.append(request)
+            record = _merged_record(request, lease.entry_id, self.request.run_id)
             lease.with_ack = (UpsertRun(run=record),)
-        self._seen = len(leases)
+        self._noted = len(leases)
         return list(self._taken)
 
     async def _as_run(self, request: RunRequest, messages: Sequence[Message]) -> TakenRun:
         came = _that_came_with(request, messages)
-        asked = await _asked_in(self._store, request, request.resume, ())
-        return TakenRun(request, came, await self._with_calls(asked, messages))
+        replies = await self._replies_in(request)
+        return TakenRun(request, came, await self._with_calls(replies, messages))
 
     async def _merged(self) -> dict[str, str]:
         """The runs of the thread that became a part of others, and of which."""
@@ -283,13 +284,50 @@ class Turn:
     def _store(self) -> Store:
         return self._delivery.store
 
-    async def _asked(self) -> list[Reply]:
+    async def _replies(self) -> list[Reply]:
         """All answers, with the questions and the runs that asked them."""
-        request = self.request
-        replies = await _asked_in(self._store, request, request.resume, (request.run_id,))
-        for each in self._look():
-            replies += await _asked_in(self._store, request, each.resume, ())
+        replies = await self._replies_in(self.request, but_of=self.request.run_id)
+        for each in self._note_taken():
+            replies += await self._replies_in(each)
         return replies
+
+    async def _replies_in(self, request: RunRequest, but_of: str | None = None) -> list[Reply]:
+        """The answers of a request, with the newest questions of their ids, and who asked them.
+
+        Args:
+            request: it brings the answers.
+            but_of: a run whose questions are not looked at.
+        """
+        if not request.resume:
+            return []
+        found = await self._find_questions(request.resume, but_of)
+        replies: list[Reply] = []
+        for answer in request.resume:
+            interrupt, run_id = found.get((answer.run_id, answer.interrupt_id), (None, None))
+            replies.append(Reply(answer, interrupt, run_id, call=None, result=None))
+        return replies
+
+    async def _find_questions(
+        self, answers: Sequence[Answer], but_of: str | None
+    ) -> dict[_QuestionName, tuple[Interrupt | None, str]]:
+        """Return the known questions of answers, each with the run that asked it."""
+        missing = {(answer.run_id, answer.interrupt_id) for answer in answers}
+        found: dict[_QuestionName, tuple[Interrupt | None, str]] = {}
+        listing = partial(self._store.runs.search, thread_id=self.request.thread_id)
+        async for run in every_by_cursor(listing):
+            if run.run_id == but_of:
+                continue
+            # a run that has paused without a question is asked by its id
+            questions: dict[str, Interrupt | None] = {run.run_id: None}
+            questions |= {each.id: each for each in Interrupt.asked_by(run)}
+            for name in tuple(missing):
+                asker, interrupt_id = name
+                if asker in (None, run.run_id) and interrupt_id in questions:
+                    found[name] = (questions[interrupt_id], run.run_id)
+                    missing.remove(name)
+            if not missing:
+                break
+        return found
 
     async def _with_calls(
         self, replies: Sequence[Reply], messages: Sequence[Message] | None = None
@@ -339,43 +377,3 @@ def _merged_record(request: RunRequest, entry_id: str, whole: str) -> RunRecord:
         termination_detail=f"it became a part of run {whole}",
         metadata={"merged_into": whole},
     )
-
-
-async def _asked_in(
-    store: Store, request: RunRequest, answers: Sequence[Answer], without: Sequence[str]
-) -> list[Reply]:
-    """Return answers with the newest questions of their ids, and the runs that asked them."""
-    missing = {(answer.run_id, answer.interrupt_id) for answer in answers}
-    found: dict[_Named, tuple[Interrupt | None, str]] = {}
-    async for run in _newest_runs(store, request.thread_id):
-        if not missing:
-            break
-        if run.run_id in without:
-            continue
-        # a run that has paused without a question is asked by its id
-        asked: Mapping[str, Interrupt | None] = {
-            run.run_id: None,
-            **{each.id: each for each in Interrupt.asked_by(run)},
-        }
-        for name in tuple(missing):
-            asker, interrupt_id = name
-            if asker in (None, run.run_id) and interrupt_id in asked:
-                found[name] = (asked[interrupt_id], run.run_id)
-                missing.remove(name)
-    replies: list[Reply] = []
-    for answer in answers:
-        named = (answer.run_id, answer.interrupt_id)
-        interrupt, run_id = found.get(named, (None, None))
-        replies.append(Reply(answer, interrupt, run_id, call=None, result=None))
-    return replies
-
-
-async def _newest_runs(store: Store, thread_id: str) -> AsyncIterator[RunRecord]:
-    after: str | None = None
-    while True:
-        page = await store.runs.search(thread_id=thread_id, after=after)
-        for run in page.items:
-            yield run
-        after = page.next_cursor
-        if after is None:
-            return
