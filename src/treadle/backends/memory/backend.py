@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import TypeVar
 
 import msgspec
@@ -38,6 +39,8 @@ class MemoryBackend:
         self._clock = clock
         self._new_token = new_token
         self.tables = Tables()
+        self._changing = Lock()
+        """Held while tables are used: each event loop of the store does so on its own thread."""
         self._is_open = False
         self._process = os.getpid()
         self._changes = 0
@@ -49,6 +52,7 @@ class MemoryBackend:
     async def open(self) -> None:
         """Accept calls."""
         self._process = os.getpid()
+        self._changing = Lock()  # a fork may have copied one that another thread held
         self._is_open = True
 
     async def close(self) -> None:
@@ -60,52 +64,59 @@ class MemoryBackend:
 
     async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
-        receipt, changes = apply_batch(self._open_tables(), batch, self._clock())
+        self._require_open()
+        with self._changing:
+            receipt, changes = apply_batch(self.tables, batch, self._clock())
         self._tell(changes)
         return Receipt(results=copied(receipt.results))
 
     async def claim(self, request: ClaimRequest) -> tuple[MailboxEntry, ...]:
         """Claim due entries, best first."""
-        tables = self._open_tables()
-        entries, changes = apply_claim(tables, request, self._clock(), self._new_token)
+        self._require_open()
+        with self._changing:
+            entries, changes = apply_claim(self.tables, request, self._clock(), self._new_token)
         self._tell(changes)
         return copied(entries)
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query."""
-        return copied(answer_query(query, self._open_tables(), self._clock()))
+        self._require_open()
+        with self._changing:
+            answer = answer_query(query, self.tables, self._clock())
+        return copied(answer)
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once an entry is claimable, or after `timeout_ms`."""
-        self._open_tables()
+        self._require_open()
         await self._waiting.until_due(timeout_ms, mailbox_id)
 
     def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
         """Begin to listen for changes."""
-        self._open_tables()
+        self._require_open()
         return self._hints.listen(wanted)
 
     def publish(self, thread_id: str, value: bytes) -> None:
         """Give a live value to those who follow its thread."""
-        self._open_tables()
+        self._require_open()
         self._live.give([(thread_id, msgspec.Raw(value))])
 
     async def follow_live(self, thread_id: str) -> LiveListener:
         """Begin to follow the live values of a thread."""
-        self._open_tables()
+        self._require_open()
         return self._live.follow(thread_id)
 
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
-        tables, now = self._open_tables(), self._clock()
-        times = [tables.next_due(now, mailbox_id) for mailbox_id in mailbox_ids]
+        self._require_open()
+        now = self._clock()
+        with self._changing:
+            times = [self.tables.next_due(now, mailbox_id) for mailbox_id in mailbox_ids]
         return [None if due is None else due - now for due in times]
 
-    def _open_tables(self) -> Tables:
+    def _require_open(self) -> None:
         if not self._is_open:
             raise StoreClosed
         # A child has a copy: nobody else would ever see what it writes.
         require_process(self._process)
-        return self.tables
 
     def _tell(self, changes: list[Change]) -> None:
         if changes:
@@ -113,5 +124,6 @@ class MemoryBackend:
             self._hints.give(hints_of(changes))
 
     def _wake(self) -> None:
-        self._changes += 1
+        with self._changing:
+            self._changes += 1
         self._watch.wake()
