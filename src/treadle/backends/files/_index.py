@@ -54,7 +54,9 @@ class MailboxIndex:
         self._later: list[tuple[int, str]] = []
         self._leases: list[tuple[int, str]] = []
         self._pauses: list[tuple[int, str]] = []
-        """The ends of pauses of mailboxes that claims have come upon."""
+        """The ends of pauses of mailboxes that claims have come upon, each once."""
+        self._noted_pauses: set[tuple[int, str]] = set()
+        """What is in this heap: a worker may come upon one mailbox again and again."""
         self._pushed = 0
         """How many items were pushed since the heaps were built."""
         for entry in entries.values():
@@ -221,6 +223,7 @@ class MailboxIndex:
         self._later.clear()
         self._leases.clear()
         self._pauses.clear()
+        self._noted_pauses.clear()
         self._pushed = 0
         for mailbox_id in self._unfinished:
             for entry_id in self.unfinished(mailbox_id):
@@ -291,8 +294,19 @@ class MailboxIndex:
         if state is None or not is_paused(state, self._now):
             return False
         if state.paused_until is not None:
-            heappush(self._pauses, (state.paused_until, mailbox_id))
+            self._note_pause((state.paused_until, mailbox_id))
         return True
+
+    def _note_pause(self, pause: tuple[int, str]) -> None:
+        if pause not in self._noted_pauses:
+            self._noted_pauses.add(pause)
+            heappush(self._pauses, pause)
+
+    def _pop_pause(self) -> str:
+        """Pop the first end of a pause, and return its mailbox."""
+        pause = heappop(self._pauses)
+        self._noted_pauses.discard(pause)
+        return pause[1]
 
     def _is_held_back(self, mailbox_id: str, order: TurnOrder) -> bool:
         """Return True if a retry that keeps its order, and is not due, comes before."""
@@ -319,7 +333,7 @@ class MailboxIndex:
         while self._leases and self._leases[0][0] <= now:
             self._wake(*heappop(self._leases))
         while self._pauses and self._pauses[0][0] <= now:
-            self.offer(heappop(self._pauses)[1])
+            self.offer(self._pop_pause())
 
     def _wake(self, due: int, entry_id: str) -> None:
         entry = self._get(entry_id)
