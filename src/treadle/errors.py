@@ -45,7 +45,7 @@ class InvalidValue(TreadleError, ValueError):
 
 
 class PatchError(InvalidValue):
-    """A patch does not fit the state it is applied to; the message is the reference's.
+    """A patch does not fit the state it is applied to; the message is tirea's.
 
     Or the patches take too much work: see `treadle.patches.apply_patches`. If they are stored in a
     thread, the state cannot be read until a change set with a `snapshot` replaces the state and its

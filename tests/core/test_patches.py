@@ -1,4 +1,4 @@
-"""Patches: the reference's 2,000 answers, and what holds for every patch."""
+"""Patches: tirea's 2,000 answers, and what holds for every patch."""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""The reference's stream of a run: the events that its clients read."""
+"""tirea's stream of a run: the events that its clients read."""
 
 import json
 from typing import Any

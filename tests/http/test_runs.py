@@ -1,4 +1,4 @@
-"""Runs over HTTP, as the reference has them."""
+"""Runs over HTTP, as tirea has them."""
 
 import asyncio
 

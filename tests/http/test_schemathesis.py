@@ -54,7 +54,7 @@ INTEGER = re.compile(r"[ :\[](-?\d{19,})(?![\d.eE])")
 
 
 def is_beyond_64_bits(request: str) -> bool:
-    """Whether a request has an integer that is refused, as the reference says.
+    """Whether a request has an integer that is refused, as docs/reference says.
 
     The schema cannot: for JSON schema 1e300 is an integer, too, and the store keeps that.
     """

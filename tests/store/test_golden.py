@@ -1,4 +1,4 @@
-"""A store that the reference wrote is opened, listed and continued."""
+"""A store that tirea wrote is opened, listed and continued."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "reference_store"
 @pytest.fixture
 def golden(tmp_path: Path) -> Path:
     if not GOLDEN.exists():
-        pytest.skip("the reference's store is not on this machine")
+        pytest.skip("tirea's store is not on this machine")
     folder = tmp_path / "store"
     shutil.copytree(GOLDEN, folder)
     for path in (folder, *folder.rglob("*")):

@@ -9,6 +9,8 @@ OLD_NAME = "we" + "ft"  # in two parts, or this file would contain it
 PRIVATE_WORDS = {
     "also if": "even if",
     "any more": "no longer",
+    "as in the reference": "as in tirea",
+    "as the reference": "as tirea",
     "anew": "again, new",
     "belongs into": "belongs in",
     "by who": "by the caller, by a process that",

@@ -1,4 +1,4 @@
-"""Applying patches to a document does what the reference does, within a limit of work.
+"""Applying patches to a document does what tirea does, within a limit of work.
 
 A few bytes of a patch can ask for a search through a whole array, or for moving all its items. Such
 work is therefore counted, in comparisons of two numbers, and refused if it is too much. It is done
@@ -56,7 +56,7 @@ def apply_patch(document: Json, patch: Patch) -> Json:
     """Return the document after `patch`; the given one stays as it is.
 
     Raises:
-        PatchError: an operation does not fit the document, and the message is the reference's; or
+        PatchError: an operation does not fit the document, and the message is tirea's; or
             the patch takes too much work: see `apply_patches`.
     """
     return apply_patches(document, (patch,))
@@ -393,7 +393,7 @@ _MISSING = object()
 def _compare(left: Json, right: Json) -> tuple[bool, int]:
     """Return whether two values are equal, and how many values were looked at to find out.
 
-    As in the reference, 1, 1.0 and true are three different values, even inside other values.
+    As in tirea, 1, 1.0 and true are three different values, even inside other values.
     """
     visits = 0
     levels = [iter(((left, right),))]

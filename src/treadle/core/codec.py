@@ -52,7 +52,7 @@ class Model(
 
 
 class SortedModel(Model, frozen=True, kw_only=True):
-    """A model that the reference writes with all its keys in alphabetical order."""
+    """A model that tirea writes with all its keys in alphabetical order."""
 
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ ModelT = TypeVar("ModelT", bound=Model)
 def always_encoded(value: Any) -> Any:
     """A field's default that appears in the JSON too.
 
-    The reference writes such fields always; `omit_defaults` would leave a plain default out.
+    tirea writes such fields always; `omit_defaults` would leave a plain default out.
     """
     # An endless iterator is a factory that Python calls without a frame of its own.
     return msgspec.field(default_factory=repeat(value).__next__)
@@ -149,7 +149,7 @@ def checked(value: ModelT, where: str = "") -> ModelT:
 
 
 def check_json(value: Json, where: str, depth: int = DEPTH) -> None:
-    """Refuse a value that JSON cannot hold or the reference cannot read; `where` names it.
+    """Refuse a value that JSON cannot hold or tirea cannot read; `where` names it.
 
     Raises:
         InvalidValue: see `checked`.

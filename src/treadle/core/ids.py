@@ -38,7 +38,7 @@ CollectionId: TypeAlias = Annotated[
 # The types of a model's fields say which of them are ids, so a new field is checked at once.
 
 OptionalRunId: TypeAlias = Annotated[str, Meta(extra={"id": "run", "may_be_empty": True})]
-"""The id of a run, or the empty string for none: the reference's change sets have it so."""
+"""The id of a run, or the empty string for none: tirea's change sets have it so."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # The names of devices have three or four characters, or a $.
@@ -53,7 +53,7 @@ _DEVICE = re.compile(r"(?i:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$
 def check_id(kind: IdKind, value: object) -> str:
     """Return `value` if it is a valid id, else raise `InvalidId`.
 
-    The reference refuses the empty id, separators, `..`, NUL and control characters. Treadle also
+    tirea refuses the empty id, separators, `..`, NUL and control characters. Treadle also
     refuses more than 200 bytes of UTF-8, lone surrogates and the device names Windows reserves.
 
     Raises:

@@ -10,7 +10,7 @@ ID_BYTES = 200
 """Longest id, in bytes of UTF-8: with `.json` and a temporary suffix it stays a file name (255)."""
 
 DEPTH = 100
-"""Deepest nesting of a JSON value: the reference's parser stops at 128, a document adds a few."""
+"""Deepest nesting of a JSON value: tirea's parser stops at 128, a document adds a few."""
 
 PATH = DEPTH
 """Most segments of the path of a patch: a state is not nested deeper."""
@@ -20,7 +20,7 @@ PATCH_WORK = 100_000_000
 
 SMALLEST_INTEGER = -(2**63)
 LARGEST_INTEGER = 2**64 - 1
-"""Integers fit 64 bits, signed or unsigned, as in the reference's `serde_json::Number`."""
+"""Integers fit 64 bits, signed or unsigned, as in tirea's `serde_json::Number`."""
 
 LARGEST_TIME = 2**63 - 1
 """Times and durations are milliseconds that fit a database's signed 64-bit column."""

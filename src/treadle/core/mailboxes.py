@@ -208,7 +208,7 @@ def failed(
 def _enqueue(rows: MailboxRows, entry: MailboxEntry) -> None:
     """Put a new entry, and a state for its mailbox if it has none.
 
-    The order of the checks is the reference's: id, generation, dedupe key.
+    The order of the checks is tirea's: id, generation, dedupe key.
 
     Raises:
         AlreadyExists: the id or the dedupe key is taken.

@@ -76,7 +76,7 @@ class Remove(SortedModel, frozen=True, tag_field="op", tag="remove"):
 
 
 class LatticeMerge(SortedModel, frozen=True, tag_field="op", tag="lattice_merge"):
-    """Join `value` into a lattice; without a registered one it is a `set`, as in the reference."""
+    """Join `value` into a lattice; without a registered one it is a `set`, as in tirea."""
 
     path: Path
     value: Json

@@ -34,7 +34,7 @@ class ThreadMetadata(SortedModel, frozen=True, kw_only=True):
     created_at: Time | None = None
     updated_at: Time | None = None
     version: Version | None = None
-    """Kept for programs of the reference; the store's version is `ThreadHead.version`."""
+    """Kept for programs of tirea; the store's version is `ThreadHead.version`."""
     version_timestamp: Time | None = None
 
 

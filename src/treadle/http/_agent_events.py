@@ -1,4 +1,4 @@
-"""The reference's stream of a run: the third form of the events of a run."""
+"""tirea's stream of a run: the third form of the events of a run."""
 
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeAlias, assert_never, cast
@@ -39,7 +39,7 @@ from treadle.worker import Interrupt, RunRequest
 
 
 class NewRun(RunFields, frozen=True, kw_only=True):
-    """A run to be done, as the reference has it."""
+    """A run to be done, as tirea has it."""
 
     agent_id: str = msgspec.field(name="agentId")
     thread_id: ThreadId | None = msgspec.field(default=None, name="threadId")
@@ -125,7 +125,7 @@ _Named: TypeAlias = tuple[str, dict[str, Json]]
 
 
 class Encoder:
-    """Encodes the events of a run as the reference's `AgentEvent`.
+    """Encodes the events of a run as tirea's `AgentEvent`.
 
     Each message of the agent is a step.
     """
@@ -146,7 +146,7 @@ class Encoder:
         """What the agent has said last."""
 
     def encode(self, event: RunEvent) -> list[dict[str, Json]]:
-        """Return the events of the reference that say the same."""
+        """Return the events of tirea that say the same."""
         if isinstance(event, Broken):  # not an event of the run: it has no envelope
             return [{"type": "error", "message": event.message, "code": "RELAY_ERROR"}]
         return [self._in_envelope(*each) for each in self._encoded(event)]
@@ -282,7 +282,7 @@ OPERATIONS = (
     Operation(
         method="POST",
         path="/v1/runs",
-        summary="Run an agent, and stream the run's events as the reference has them.",
+        summary="Run an agent, and stream the run's events as tirea has them.",
         action="send",
         owner=_NEW_RUN,
         body=NewRun,
@@ -293,7 +293,7 @@ OPERATIONS = (
             " cancels nothing, and one that sends the same `runId` again sees it from its"
             " beginning. What the run waits for comes as tool calls: a decision names one in"
             " `target_id`. 409: no run of the thread waits for it, or another thread has the run."
-            " Fields may have the reference's other names, such as `thread_id`."
+            " Fields may have tirea's other names, such as `thread_id`."
         ),
     ),
 )

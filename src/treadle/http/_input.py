@@ -36,7 +36,7 @@ class Fields(Model, frozen=True, kw_only=True):
     """The fields of a body that is not a model of the store; it takes no others."""
 
     other_names: ClassVar[Mapping[str, str]] = {}
-    """Further names of fields, as the reference has them."""
+    """Further names of fields, as tirea has them."""
     most_items: ClassVar[Mapping[str, str]] = {}
     """Arrays, with the name of the one of `Limits` that says how many items they may have."""
 

@@ -74,7 +74,7 @@ class Number(Model, frozen=True, kw_only=True):
 
 
 class ThreadMailbox(msgspec.Struct, frozen=True, kw_only=True):
-    """Which entries of a thread's mailbox are listed, as the reference has it."""
+    """Which entries of a thread's mailbox are listed, as tirea has it."""
 
     offset: Bound = 0
     limit: Bound = 50
@@ -95,7 +95,7 @@ class ThreadInterrupt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InterruptRequested(Model, frozen=True, kw_only=True):
-    """A thread's mailbox was interrupted, as the reference says it."""
+    """A thread's mailbox was interrupted, as tirea says it."""
 
     status: Literal["interrupt_requested"] = always_encoded("interrupt_requested")
     thread_id: str
@@ -106,7 +106,7 @@ class InterruptRequested(Model, frozen=True, kw_only=True):
     superseded_pending_entry_ids: tuple[EntryId, ...] = always_encoded(())
 
 
-# --- a thread's mailbox, as the reference has it --------------------------------------------------
+# --- a thread's mailbox, as tirea has it ----------------------------------------------------------
 
 
 async def _interrupt_thread(call: Call) -> Response:

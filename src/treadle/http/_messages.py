@@ -75,7 +75,7 @@ class Deltas(SortedModel, frozen=True, kw_only=True):
 
 
 def visible(messages: Iterable[Message], *, internal: bool) -> tuple[Message, ...]:
-    """Return messages as the reference shows them: without the ids of their runs.
+    """Return messages as tirea shows them: without the ids of their runs.
 
     Args:
         messages: the messages.

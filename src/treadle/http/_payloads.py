@@ -1,4 +1,4 @@
-"""Messages in the payloads of entries, such as those in a request for a run of the reference."""
+"""Messages in the payloads of entries, such as those in a request for a run of tirea."""
 
 from collections.abc import Callable
 

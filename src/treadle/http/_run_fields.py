@@ -1,4 +1,4 @@
-"""What bodies about runs have in common, in the reference's names."""
+"""What bodies about runs have in common, in tirea's names."""
 
 from collections.abc import Iterable
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The reference's route for what a run gets while it is active: messages, and decisions."""
+"""tirea's route for what a run gets while it is active: messages, and decisions."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal, cast

@@ -62,7 +62,7 @@ _ORIGINS: dict[str, RunOrigin] = {
 
 
 class RunsQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which runs are listed, as the reference has it. Times are unix ms, and inclusive."""
+    """Which runs are listed, as tirea has it. Times are unix ms, and inclusive."""
 
     offset: Bound = 0
     limit: Bound = 50
@@ -71,7 +71,7 @@ class RunsQuery(msgspec.Struct, frozen=True, kw_only=True):
     parent_run_id: RunId | None = None
     status: RunStatus | None = None
     code: str | None = msgspec.field(default=None, name="terminationCode")
-    """The same as `termination_code`, as the reference calls it, too."""
+    """The same as `termination_code`, as tirea calls it, too."""
     termination_code: str | None = None
     origin: (
         Literal[
@@ -194,7 +194,7 @@ async def _delete(call: Call) -> Response:
 
 
 async def _restrict_cancel(call: Call, own: str) -> Call:
-    """The id may be that of a run or of an entry, as in the reference."""
+    """The id may be that of a run or of an entry, as in tirea."""
     run_id = call.ids["run_id"]
     (run,) = await call.store.read(LoadRun(run_id=run_id))
     # As `_cancel`: an entry with the id of another's run must not open that run.
@@ -215,7 +215,7 @@ async def cancel_run(call: Call, run_id: str) -> None:
     """Cancel the entry that a run works on; it closes the run in the same commit.
 
     A run that waits is closed even if its entry has ended, or if it names none. The id may be that
-    of the entry, as in the reference.
+    of the entry, as in tirea.
 
     Raises:
         NotFound: there is neither, or the entry is another's.

@@ -71,7 +71,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShownThread(SortedModel, frozen=True, kw_only=True):
-    """A thread, as the reference shows it, and its version."""
+    """A thread, as tirea shows it, and its version."""
 
     id: ThreadId
     resource_id: str | None = None
@@ -86,7 +86,7 @@ class ShownThread(SortedModel, frozen=True, kw_only=True):
 
 
 class Title(SortedModel, frozen=True, kw_only=True):
-    """A thread in the list of a sidebar, as the reference shows it."""
+    """A thread in the list of a sidebar, as tirea shows it."""
 
     id: ThreadId
     title: Json = always_encoded(None)
@@ -201,7 +201,7 @@ async def _state_of(call: Call, thread: Thread) -> tuple[Json, str | None]:
 
 
 def _without_run(state: Json) -> Json:
-    """The state without the id of the run that the reference keeps in it."""
+    """The state without the id of the run that tirea keeps in it."""
     if not isinstance(state, dict) or not isinstance(state.get("__run"), dict):
         return state
     run = {key: value for key, value in state["__run"].items() if key != "id"}
@@ -279,7 +279,7 @@ OPERATIONS = (
         query=Titles,
         answers={200: tuple[Title, ...]},
         handle=_list_titles,
-        details="It shadows a thread called `summaries`, as in the reference.",
+        details="It shadows a thread called `summaries`, as in tirea.",
     ),
     Operation(
         method="GET",

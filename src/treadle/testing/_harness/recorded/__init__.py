@@ -1,4 +1,4 @@
-"""What tirea 0.5, the reference, did: 2,000 patches, and 4,800 calls in 30 scenarios.
+"""What tirea 0.5 did: 2,000 patches, and 4,800 calls in 30 scenarios.
 
 `recorded.zip` holds JSON lines. `python -m tests.conformance.pack_recorded FOLDER` writes it from
 a folder with the recordings, `patches.jsonl` and `scenario-*.jsonl`.

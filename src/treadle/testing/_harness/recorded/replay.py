@@ -1,4 +1,4 @@
-"""Replays the scenarios of tirea, the reference: each call, its result, and the files left."""
+"""Replays the scenarios of tirea: each call, its result, and the files left."""
 
 import json
 import re
@@ -30,14 +30,14 @@ Handler = Callable[[Store, dict[str, Any]], Awaitable[Plain]]
 
 
 class Tokens:
-    """The reference's names for claim tokens, `$token:N`, and the tokens they stand for here."""
+    """tirea's names for claim tokens, `$token:N`, and the tokens they stand for here."""
 
     def __init__(self) -> None:
         self._real: dict[str, str] = {}
         self._name: dict[str, str] = {}
 
     def real(self, name: str) -> str:
-        """The token to pass where the reference passed `name`."""
+        """The token to pass where tirea passed `name`."""
         if not name.startswith("$token:"):
             assert name not in self._name, "a token that was never given out is"
             return name
@@ -53,11 +53,11 @@ class Tokens:
 
 
 _BESIDE = ("message_times", "_message_times")
-"""Fields that the reference does not have, and ignores."""
+"""Fields that tirea does not have, and ignores."""
 
 
 class Comparison:
-    """Compares what Treadle says with what the reference said, to the type and the last digit."""
+    """Compares what Treadle says with what tirea said, to the type and the last digit."""
 
     def __init__(self, clock: TickingClock) -> None:
         self.tokens = Tokens()
@@ -69,7 +69,7 @@ class Comparison:
         return list(differences(found, expected, ordered=ordered))
 
     def _as_recorded(self, found: Plain, expected: Plain) -> Plain:
-        """`found`, with `$time` and `$token:N` where the reference has them and they fit."""
+        """`found`, with `$time` and `$token:N` where tirea has them and they fit."""
         if isinstance(found, dict) and isinstance(expected, dict):
             return {
                 key: self._field(key, found[key], expected.get(key))
@@ -90,7 +90,7 @@ class Comparison:
 
 
 async def replay(store: Store, clock: TickingClock, calls: list[dict[str, Any]]) -> Comparison:
-    """Make all calls, and fail if any result is not the reference's."""
+    """Make all calls, and fail if any result is not tirea's."""
     comparison = Comparison(clock)
     wrong: list[str] = []
     for number, line in enumerate(calls, start=1):
@@ -109,7 +109,7 @@ async def replay(store: Store, clock: TickingClock, calls: list[dict[str, Any]])
 
 
 def compare_files(comparison: Comparison, documents: Documents, files: Mapping[str, Plain]) -> None:
-    """Fail unless `documents` are the reference's files: names, contents, form, order of keys."""
+    """Fail unless `documents` are tirea's files: names, contents, form, order of keys."""
     found = {path: json.loads(data) for path, data in documents.items()}
     assert comparison.differences(found, dict(files)) == []
     for path, document in found.items():
@@ -118,7 +118,7 @@ def compare_files(comparison: Comparison, documents: Documents, files: Mapping[s
 
 
 def _printed(document: Plain) -> str:
-    """Pretty-printed as the reference does: the exponents of floats in as few signs as can be."""
+    """Pretty-printed as tirea does: the exponents of floats in as few signs as can be."""
     text = json.dumps(document, indent=2, ensure_ascii=False)
     return re.sub(r"(?<=[0-9]e)(\+|(-?)0)(?=[0-9]+,?$)", r"\2", text, flags=re.MULTILINE)
 
@@ -145,7 +145,7 @@ _KINDS: dict[type[TreadleError], str] = {
 
 
 def _failure(line: dict[str, Any]) -> dict[str, Any]:
-    """The reference's error: its kind, and the data in its message."""
+    """An error of tirea: its kind, and the data in its message."""
     kind, message = line["raises"], line["message"]
     if kind == "State":
         return {"raises": kind, "message": message}
@@ -157,7 +157,7 @@ def _failure(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reported(error: TreadleError, names: Iterable[str]) -> dict[str, Any]:
-    """Treadle's error in the same form, with the data that the reference gives: `names`."""
+    """Treadle's error in the same form, with the data that tirea gives: `names`."""
     if isinstance(error, PatchError):
         return {"raises": "State", "message": str(error)}
     kind = _KINDS[type(error)]
