@@ -16,19 +16,18 @@ from treadle.core.limits import PAGE, Count
 from treadle.core.mailbox_queries import CountEntries, LoadMailbox
 from treadle.core.queries import Together
 from treadle.core.run_queries import CountRuns, SearchRuns
-from treadle.core.runs import DeleteRun
 from treadle.core.thread_commands import DeleteThread
 from treadle.store.ownership import (
+    RUNS_IN_A_COMMIT,
     all_collections,
     can_begin_a_key,
     count_documents,
+    deletions_of,
     family_of,
     has_documents,
     note_unreadable_documents,
+    pages_of_heads,
 )
-
-_RUNS = 100
-"""Largest number of runs that are deleted in one step."""
 
 
 class Erased(Model, frozen=True, kw_only=True):
@@ -97,19 +96,15 @@ class Erasure:
         """Count what `run` would delete, and delete nothing."""
         self._counts["documents"] += await count_documents(self._backend, resource_id)
         known: set[str] = set()
-        after: str | None = None
-        while True:
-            query = ListHeads(resource_id=resource_id, after=after, limit=PAGE)
-            page = await self._backend.read(query)
+        query = ListHeads(resource_id=resource_id, limit=PAGE)
+        async for page in pages_of_heads(self._backend, query):
             self._note_unreadable(page.unreadable)
             for root in page.items:
                 for thread_id in await self._family(root.id, resource_id):
                     if thread_id not in known:
                         known.add(thread_id)
                         await self._count_thread(thread_id)
-            after = page.next_cursor
-            if after is None:
-                return self._erased()
+        return self._erased()
 
     def _erased(self) -> Erased:
         names = {"left": self._left, "unreadable": list(self._unreadable)}
@@ -168,14 +163,13 @@ class Erasure:
         self._report(self._erased())
 
     async def _erase_runs(self, thread_id: str) -> None:
-        query = SearchRuns(thread_id=thread_id, limit=_RUNS)
+        query = SearchRuns(thread_id=thread_id, limit=RUNS_IN_A_COMMIT)
         while True:
             page = await self._backend.read(query)
             self._note_unreadable(page.unreadable)
             if not page.items:
                 return
-            steps = [DeleteRun(run_id=run.run_id) for run in page.items]
-            self._counts["runs"] += await self._delete(*steps)
+            self._counts["runs"] += await self._delete(*deletions_of(page.items))
 
     async def _erase_documents(self, owner: str) -> None:
         """Delete the documents whose keys are an id, or begin with it."""
@@ -188,7 +182,7 @@ class Erasure:
             self._counts["documents"] += await self._delete(*below, *own)
             await note_unreadable_documents(self._backend, names, owner, self._note_unreadable)
 
-    async def _delete(self, *steps: Command[Any]) -> int:
+    async def _delete(self, *deletions: Command[Any]) -> int:
         """Carry out deletions in one commit, and return how many rows they deleted."""
-        receipt = await self._commit(steps)
+        receipt = await self._commit(deletions)
         return sum(receipt.results)

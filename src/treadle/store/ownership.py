@@ -3,16 +3,22 @@
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
+import msgspec
+
 from treadle.backends.base import Backend
 from treadle.core.documents import DocumentPage, ListCollections, ListDocuments, LoadDocuments
-from treadle.core.heads import ListHeads, ThreadSummary
+from treadle.core.heads import HeadPage, ListHeads, ThreadSummary
 from treadle.core.keys import check_key
 from treadle.core.limits import PAGE
 from treadle.core.queries import Query, Together
+from treadle.core.runs import DeleteRun, RunRecord
 from treadle.errors import CorruptRecord, InvalidValue
 
 NoteUnreadable: TypeAlias = Callable[[Iterable[str]], object]
 """Takes the names of records that a walk cannot read, and passes over."""
+
+RUNS_IN_A_COMMIT = 100
+"""Largest number of runs that are deleted in one commit."""
 
 _ALL = 0
 """The time at which no document has expired."""
@@ -46,16 +52,21 @@ async def children_of(
     backend: Backend, thread_id: str, note_unreadable: NoteUnreadable = _pass_over
 ) -> AsyncIterator[ThreadSummary]:
     """The threads right below a thread, of any owner."""
-    after: str | None = None
-    while True:
-        query = ListHeads(parent_thread_id=thread_id, after=after, limit=PAGE)
-        page = await backend.read(query)
+    query = ListHeads(parent_thread_id=thread_id, limit=PAGE)
+    async for page in pages_of_heads(backend, query):
         note_unreadable(page.unreadable)
         for child in page.items:
             yield child
-        after = page.next_cursor
-        if after is None:
+
+
+async def pages_of_heads(backend: Backend, query: ListHeads) -> AsyncIterator[HeadPage]:
+    """The pages of a listing of threads, from the first one."""
+    while True:
+        page = await backend.read(query)
+        yield page
+        if page.next_cursor is None:
             return
+        query = msgspec.structs.replace(query, after=page.next_cursor)
 
 
 async def all_collections(backend: Backend) -> AsyncIterator[tuple[str, ...]]:
@@ -65,9 +76,9 @@ async def all_collections(backend: Backend) -> AsyncIterator[tuple[str, ...]]:
         page = await backend.read(ListCollections(after=after, limit=PAGE, now=_ALL))
         if page.items:
             yield page.items
-        after = page.next_cursor
-        if after is None:
+        if not page.has_more:
             return
+        after = page.next_cursor
 
 
 async def has_documents(backend: Backend, thread_id: str) -> bool:
@@ -134,6 +145,11 @@ async def _count_below(backend: Backend, collection: str, owner: str) -> int:
         after = page.next_cursor
         if not page.has_more:
             return count
+
+
+def deletions_of(runs: Iterable[RunRecord]) -> tuple[DeleteRun, ...]:
+    """The commands that delete runs."""
+    return tuple(DeleteRun(run_id=run.run_id) for run in runs)
 
 
 def can_begin_a_key(owner: str) -> bool:

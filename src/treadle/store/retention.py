@@ -1,7 +1,7 @@
 """Retention: threads that nobody has written to for long are deleted, unless they are active."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import cast
 
 import msgspec
@@ -15,12 +15,13 @@ from treadle.core.mailbox_queries import CountEntries, LoadMailbox
 from treadle.core.old_threads import PurgeThread, last_written
 from treadle.core.queries import Together
 from treadle.core.run_queries import FindActiveRun, SearchRuns
-from treadle.core.runs import DeleteRun, RunRecord
 from treadle.errors import InvalidValue, shorten
-from treadle.store.ownership import children_of
-
-_RUNS = 100
-"""Largest number of runs that are deleted in one step."""
+from treadle.store.ownership import (
+    RUNS_IN_A_COMMIT,
+    children_of,
+    deletions_of,
+    pages_of_heads,
+)
 
 
 class PurgedThreads(Model, frozen=True, kw_only=True):
@@ -59,7 +60,7 @@ class ThreadPurge:
         backend: the store's.
         commit: commits a batch.
         report: called after each thread with what has been done so far.
-        older_than: threads go that were changed last before it, in unix milliseconds.
+        older_than: only threads whose last change is before this time, in unix milliseconds.
         resource_id: only threads of this owner.
     """
 
@@ -82,56 +83,49 @@ class ThreadPurge:
         """The old threads that stay."""
 
     async def run(self) -> PurgedThreads:
-        """Delete the old threads, those below them first."""
+        """Delete the old threads, each after its descendants."""
         async for thread in self._old_threads():
             if thread.id not in self._stay:
-                await self._purge_with_those_below(thread)
+                await self._purge_with_descendants(thread)
         return self._purged()
 
     def _purged(self) -> PurgedThreads:
         return msgspec.convert({**self._counts, "active": len(self._stay)}, type=PurgedThreads)
 
     async def _old_threads(self) -> AsyncIterator[ThreadSummary]:
-        after: str | None = None
-        while True:
-            query = ListHeads(
-                by="updated_at", after=after, limit=PAGE, resource_id=self._resource_id
-            )
-            page = await self._backend.read(query)
+        query = ListHeads(by="updated_at", limit=PAGE, resource_id=self._resource_id)
+        async for page in pages_of_heads(self._backend, query):
             for thread in page.items:
                 if (thread.metadata.updated_at or 0) >= self._older_than:
                     return
                 yield thread
-            after = page.next_cursor
-            if after is None:
-                return
 
-    async def _purge_with_those_below(self, root: ThreadSummary) -> None:
-        """Delete a thread behind those below it; it stays if one of them does."""
+    async def _purge_with_descendants(self, root: ThreadSummary) -> None:
+        """Delete a thread after its descendants; it stays if one of them does."""
         found, parents = [root], {root.id: root.id}  # a thread may be below itself
         for parent in found:
             async for child in children_of(self._backend, parent.id):
                 if child.id not in parents:
                     parents[child.id] = parent.id
                     found.append(child)
-        with_children: set[str] = set()
+        parents_that_stay: set[str] = set()
         for thread in reversed(found):
-            if not self._goes_by_age(thread):
-                with_children.add(parents[thread.id])
+            if not self._may_go(thread):
+                parents_that_stay.add(parents[thread.id])
                 continue
-            if thread.id in with_children or not await self._purge(thread.id):
+            if thread.id in parents_that_stay or not await self._purge(thread.id):
                 self._stay.add(thread.id)
-                with_children.add(parents[thread.id])
+                parents_that_stay.add(parents[thread.id])
             self._report(self._purged())
 
-    def _goes_by_age(self, thread: ThreadSummary) -> bool:
+    def _may_go(self, thread: ThreadSummary) -> bool:
         is_theirs = self._resource_id is None or thread.resource_id in (None, self._resource_id)
         written = last_written(thread.metadata)
         return is_theirs and written is not None and written < self._older_than
 
     async def _purge(self, thread_id: str) -> bool:
         """Delete a thread with its runs and its mailbox; return False if it stays."""
-        done = SearchRuns(thread_id=thread_id, statuses=("done",), limit=_RUNS)
+        done = SearchRuns(thread_id=thread_id, statuses=("done",), limit=RUNS_IN_A_COMMIT)
         mailbox, waiting, active, found = await self._backend.read(
             Together(
                 queries=(
@@ -144,13 +138,13 @@ class ThreadPurge:
         )
         if active is not None or waiting.queued or waiting.claimed:
             return False
-        while len(found.items) == _RUNS:
-            receipt = await self._commit(_deletions(found.items))
+        while len(found.items) == RUNS_IN_A_COMMIT:
+            receipt = await self._commit(deletions_of(found.items))
             self._counts["runs"] += sum(receipt.results)
             found = await self._backend.read(done)
         # Not after the thread, which leads to them.
-        step = PurgeThread(thread_id=thread_id, older_than=self._older_than)
-        *were_there, entries = (await self._commit((*_deletions(found.items), step))).results
+        purge = PurgeThread(thread_id=thread_id, older_than=self._older_than)
+        *were_there, entries = (await self._commit((*deletions_of(found.items), purge))).results
         self._counts["runs"] += sum(were_there)
         if entries is None:  # somebody has written to it, sent something, or deleted it meanwhile
             return await self._backend.read(LoadHead(thread_id=thread_id)) is None
@@ -158,7 +152,3 @@ class ThreadPurge:
         self._counts["entries"] += entries
         self._counts["mailboxes"] += mailbox is not None
         return True
-
-
-def _deletions(runs: Iterable[RunRecord]) -> Commands:
-    return tuple(DeleteRun(run_id=run.run_id) for run in runs)
