@@ -6,6 +6,7 @@ kept. The deltas of a thread are not copied. A row that cannot be read fails the
 left out silently.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
@@ -69,37 +70,66 @@ async def copy_store(
         CorruptRecord: a row of `source` cannot be read.
     """
     total = 2 * await _count(source)
-    done = written = 0
-    batch: list[AnyCommand] = []
-    async for item in _items(source):
-        done += 1
-        if await item.load(target) != item.row:
-            batch.append(item.command)
-            written += 1
-        if len(batch) == _BATCH_ROWS:
-            await target.commit(tuple(batch))
-            batch.clear()
-            report(Progress(done, total))
-    await target.commit(tuple(batch))
-    counts: dict[str, int] = {}
-    differing: list[str] = []
-    async for item in _items(source):
-        done += 1
-        counts[item.kind] = counts.get(item.kind, 0) + 1
-        if await item.load(target) != item.row:
-            differing.append(f"{item.kind} {item.key!r}")
-        if done % _BATCH_ROWS == 0:
-            report(Progress(min(done, total), total))
-    report(Progress(total, total))
+
+    def tell(done: int) -> None:
+        report(Progress(min(done, total), total))
+
+    written = await _write_missing(source, target, tell)
+    counts, differing = await _compare(source, target, lambda done: tell(total // 2 + done))
+    tell(total)
     return Copied(
-        threads=counts.get("thread", 0),
-        runs=counts.get("run", 0),
-        mailboxes=counts.get("mailbox", 0),
-        entries=counts.get("entry", 0),
-        documents=counts.get("document", 0),
+        threads=counts["thread"],
+        runs=counts["run"],
+        mailboxes=counts["mailbox"],
+        entries=counts["entry"],
+        documents=counts["document"],
         written=written,
         differing=tuple(differing),
     )
+
+
+async def _write_missing(source: Store, target: Store, report: Callable[[int], object]) -> int:
+    """Write each row that differs in the target, and return how many did.
+
+    Args:
+        source: the store that is copied.
+        target: the store that is written.
+        report: called after each batch with the number of rows read.
+    """
+    read = written = 0
+    batch: list[AnyCommand] = []
+    async for item in _items(source):
+        read += 1
+        if await item.load(target) != item.row:
+            batch.append(item.command)
+        if len(batch) == _BATCH_ROWS:
+            await target.commit(tuple(batch))
+            written += len(batch)
+            batch.clear()
+            report(read)
+    await target.commit(tuple(batch))
+    return written + len(batch)
+
+
+async def _compare(
+    source: Store, target: Store, report: Callable[[int], object]
+) -> tuple[Counter[str], list[str]]:
+    """Count the rows of the source by their kind, and name those that differ in the target.
+
+    Args:
+        source: the store that was copied.
+        target: the store that was written.
+        report: called now and then with the number of rows compared.
+    """
+    counts: Counter[str] = Counter()
+    differing: list[str] = []
+    async for item in _items(source):
+        counts[item.kind] += 1
+        if await item.load(target) != item.row:
+            differing.append(f"{item.kind} {item.key!r}")
+        if counts.total() % _BATCH_ROWS == 0:
+            report(counts.total())
+    return counts, differing
 
 
 class _Item(msgspec.Struct, frozen=True):
