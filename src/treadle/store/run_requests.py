@@ -149,8 +149,8 @@ class RunRequests:
             parent_run_id=run_id,
             resume=given,
         )
-        said_too = [] if message is None else [message]
-        asked = await self.request(wanted, said_too, sender_id=sender_id)
+        messages = [] if message is None else [message]
+        asked = await self.request(wanted, messages, sender_id=sender_id)
         [now] = await self._read(LoadRun(run_id=run_id))
         return AnsweredRun(run=now or run, request=asked)
 
@@ -171,10 +171,7 @@ class RunRequests:
         if earlier is not None:
             _require_same(wanted, earlier)
         wanted = _owned(wanted, head)
-        page = MessagePage()
-        if head is not None:
-            query = ListMessages(thread_id=thread_id, limit=RECENT, order="desc", visibility=None)
-            page = await self._backend.read(query)
+        page = MessagePage() if head is None else await self._recent_messages(thread_id)
         asked = RequestedRun(
             run_id=wanted.run_id,
             thread_id=thread_id,
@@ -186,14 +183,9 @@ class RunRequests:
         if earlier is not None:
             return asked
         new = new_of(page, messages)
-        waits: list[Wait] = []
-        if wanted.resume:
-            answers, waits = await self._find_answered(
-                wanted, repeats_answers, may_be_none=bool(new)
-            )
-            wanted = msgspec.structs.replace(wanted, resume=answers)
-        cut = position_of_last(page, messages) if removes_rest else None
-        cuts = [] if cut is None else [TruncateThread(thread_id=thread_id, keep=cut + 1)]
+        answers, waits = await self._find_answered(wanted, repeats_answers, may_be_none=bool(new))
+        wanted = msgspec.structs.replace(wanted, resume=answers)
+        cuts = _cuts(thread_id, page, messages) if removes_rest else []
         receipt = await self._commit(
             (
                 CheckRun(run_id=wanted.run_id, thread_id=thread_id),
@@ -222,6 +214,8 @@ class RunRequests:
             NotWaiting: no run waits for one of them, and it is not left out.
             RunConflict: the run that an answer names does not wait.
         """
+        if not wanted.resume:
+            return (), []
         waiting = await self._waiting(wanted)
         known = tuple(
             each for each in wanted.resume if any(is_answer_to(each, run) for run in waiting)
@@ -303,13 +297,18 @@ class RunRequests:
         """Return an answer with an id: a run may ask several times, and each answer counts."""
         if message.id is not None:
             return message
-        query = ListMessages(thread_id=run.thread_id, limit=RECENT, order="desc", visibility=None)
-        known = {each.message.id for each in (await self._backend.read(query)).messages}
+        page = await self._recent_messages(run.thread_id)
+        known = {each.message.id for each in page.messages}
         name, number = f"{run.run_id}-answer", 1
         while name in known:
             number += 1
             name = f"{run.run_id}-answer-{number}"
         return msgspec.structs.replace(message, id=name)
+
+    async def _recent_messages(self, thread_id: str) -> MessagePage:
+        """The last messages of a thread, newest first, internal ones included."""
+        query = ListMessages(thread_id=thread_id, limit=RECENT, order="desc", visibility=None)
+        return await self._backend.read(query)
 
     async def _read(self, *queries: Query[Any]) -> tuple[Any, ...]:
         return await self._backend.read(Together(queries=queries))
@@ -347,6 +346,12 @@ def _create(wanted: RunRequest) -> CreateThread:
         parent_thread_id=wanted.parent_thread_id,
     )
     return CreateThread(thread=thread)
+
+
+def _cuts(thread_id: str, page: MessagePage, messages: Sequence[Message]) -> list[TruncateThread]:
+    """Return what removes the messages of a thread behind the last one that it has of some."""
+    last = position_of_last(page, messages)
+    return [] if last is None else [TruncateThread(thread_id=thread_id, keep=last + 1)]
 
 
 def _append(thread_id: str, messages: Sequence[Message]) -> list[AppendThread]:
