@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-import msgspec
-
 from treadle.backends._closing import close_all
 from treadle.backends._deadline import CALL_SECONDS
 from treadle.backends._group_thread import GroupThread
 from treadle.backends._hint_ring import HintRing, RingHints
 from treadle.backends._hints import CoarseHints
 from treadle.backends._live_file import LiveFile
+from treadle.backends._local_backend import LocalBackend
 from treadle.backends._modes import file_mode_like
 from treadle.backends._sleepers import Sleepers
 from treadle.backends._waiting import Waiting
 from treadle.backends._watch import Watch
-from treadle.backends.base import Capabilities, Durability, Listener, LiveListener
+from treadle.backends.base import Capabilities, Durability
 from treadle.backends.cancellation import opened
 from treadle.backends.files._engine import Call, CleanCall, Engine, ReadCall, WriteCall
 from treadle.backends.files._read_only import ReadOnlyEngine
@@ -28,14 +27,13 @@ from treadle.clock import Clock, new_token, system_clock
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import copied
 from treadle.core.commands import Commands, Receipt
-from treadle.core.hints import Hint
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query, answer_query
 
 T = TypeVar("T")
 
 
-class FilesBackend:
+class FilesBackend(LocalBackend):
     """Plain JSON files in a folder, shared by any number of processes.
 
     Args:
@@ -87,13 +85,6 @@ class FilesBackend:
         await opened(self._engine.open, self._end, self._call_seconds)
         self._thread.start()
 
-    async def close(self) -> None:
-        """Let the engine finish the calls it was given, and end its thread."""
-        self._hints.close()
-        self._live.end_followers()
-        await self._thread.close()
-        self._watch.wake()
-
     def _end(self) -> None:
         close_all(self._engine.close, self._live.close)
 
@@ -101,10 +92,6 @@ class FilesBackend:
     def where(self) -> str:
         """The folder."""
         return self._engine.root
-
-    def release(self) -> None:
-        """Let the thread end by itself."""
-        self._thread.stop()
 
     async def commit(self, batch: Commands) -> Receipt:
         """Apply all commands of a checked batch, or none."""
@@ -128,25 +115,6 @@ class FilesBackend:
         """Remove journals, dead lines of documents and live values, which have what was deleted."""
         await self._thread.ask(CleanCall())
         await asyncio.to_thread(self._live.clear)
-
-    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
-        """Return once something is claimable, or after `timeout_ms`."""
-        await self._waiting.until_due(timeout_ms, mailbox_id)
-
-    def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
-        """Begin to listen for changes."""
-        self._thread.require_running()
-        return self._hints.listen(wanted)
-
-    def publish(self, thread_id: str, value: bytes) -> None:
-        """Give a live value to those who follow its thread, here and in other processes."""
-        self._thread.require_running()
-        self._live.publish((thread_id, msgspec.Raw(value)))
-
-    async def follow_live(self, thread_id: str) -> LiveListener:
-        """Begin to follow the live values of a thread."""
-        self._thread.require_running()
-        return self._live.follow(thread_id)
 
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         now = self._clock()

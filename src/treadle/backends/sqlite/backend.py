@@ -9,8 +9,6 @@ from functools import partial
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
-import msgspec
-
 from treadle.backends._closing import close_all
 from treadle.backends._damage import DamageLog
 from treadle.backends._deadline import CALL_SECONDS, CLOSE_SECONDS, Patience
@@ -20,6 +18,7 @@ from treadle.backends._hint_ring import HintRing, RingHints
 from treadle.backends._hints import hints_of_claims
 from treadle.backends._identity import identity, lost
 from treadle.backends._live_file import LiveFile
+from treadle.backends._local_backend import LocalBackend
 from treadle.backends._modes import (
     PRIVATE_FILE,
     advising_to_read,
@@ -29,7 +28,7 @@ from treadle.backends._modes import (
 from treadle.backends._sleepers import Sleepers
 from treadle.backends._waiting import Waiting
 from treadle.backends._watch import Watch
-from treadle.backends.base import NO_STORE, Capabilities, Durability, Listener, LiveListener
+from treadle.backends.base import NO_STORE, Capabilities, Durability
 from treadle.backends.cancellation import opened
 from treadle.backends.model.tables import VersionSource
 from treadle.backends.sql.claims import next_due
@@ -75,7 +74,7 @@ def is_store(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-class SqliteBackend:
+class SqliteBackend(LocalBackend):
     """One database file, in write-ahead mode.
 
     Args:
@@ -150,21 +149,10 @@ class SqliteBackend:
         self._readers = Readers(self._path, self._durability, self._files)
         give_up_in_children(self)
 
-    async def close(self) -> None:
-        """Finish the calls that were accepted, and close the file."""
-        self._hints.close()
-        self._live.end_followers()
-        await self._thread.close()
-        self._watch.wake()
-
     @property
     def where(self) -> str:
         """The file."""
         return self._path
-
-    def release(self) -> None:
-        """Let the thread end by itself."""
-        self._thread.stop()
 
     def give_up(self) -> None:
         """Close the connections in a forked child."""
@@ -186,11 +174,11 @@ class SqliteBackend:
             # Closing the last connection removes the files beside the new database, by their names.
             keep(self._writer)
             raise lost(self._path)
-        with ExitStack() as turn:
-            turn.callback(close, self._writer)
+        with ExitStack() as ending:
+            ending.callback(close, self._writer)
             # SQLite tidies up the file. If others keep the lock, the last of them does.
             with suppress(StoreUnavailable):
-                turn.enter_context(self._lock.hold(Patience.of(CLOSE_SECONDS)))
+                ending.enter_context(self._lock.hold(Patience.of(CLOSE_SECONDS)))
             close(self._writer)
 
     async def commit(self, batch: Commands) -> Receipt:
@@ -226,25 +214,6 @@ class SqliteBackend:
             self._files.require_in_place()
         if not is_empty:
             raise StoreUnavailable(self._path, "others kept its log in use; try it again")
-
-    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
-        """Return once something is claimable, or after `timeout_ms`."""
-        await self._waiting.until_due(timeout_ms, mailbox_id)
-
-    def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
-        """Begin to listen for changes."""
-        self._thread.require_running()
-        return self._hints.listen(wanted)
-
-    def publish(self, thread_id: str, value: bytes) -> None:
-        """Give a live value to those who follow its thread, here and in other processes."""
-        self._thread.require_running()
-        self._live.publish((thread_id, msgspec.Raw(value)))
-
-    async def follow_live(self, thread_id: str) -> LiveListener:
-        """Begin to follow the live values of a thread."""
-        self._thread.require_running()
-        return self._live.follow(thread_id)
 
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         times = await self._read(lambda: next_due(mailbox_ids))
