@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from treadle import CorruptRecord, Document, DocumentPage, Documents
+from treadle import CorruptRecord, Document, DocumentPage, Documents, InvalidValue
 
 Key = tuple[str, ...]
 PAGE = 200
@@ -13,6 +13,18 @@ NOBODY = ""
 A document belongs to the owner with whose id its key begins: that owner reads and writes it over
 HTTP, and `Store.erase` deletes it. An id is never empty, so nobody can have this one.
 """
+
+
+async def find_document(documents: Documents, collection: str, key: Key) -> Document | None:
+    """Return a document; None if there is none, also for a key that no document can have.
+
+    The ids in keys are often those of a request. A client that names one which cannot be stored,
+    such as one with a line break, names something that does not exist.
+    """
+    try:
+        return await documents.load(collection, key)
+    except InvalidValue:
+        return None
 
 
 async def each_document(

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from treadle import Batch, CorruptRecord, Document, Json, NotFound, Store, VersionConflict
-from treadle.integrations._document_pages import PAGE, Key, each_document
+from treadle.integrations._document_pages import PAGE, Key, each_document, find_document
 
 Order = Literal["asc", "desc"]
 
@@ -54,13 +54,16 @@ class OrderedDocuments:
         step.documents.create(self.collection, (*self.values, id), _as_json(row, value))
         step.documents.put(self.collection, row, None)
 
-    async def save(self, id: str, rank: str, value: Json) -> None:
-        """Create or replace a value; the last writer wins."""
+    async def save(
+        self, id: str, rank: str, value: Json, also: Callable[[Batch], object] = _nothing
+    ) -> None:
+        """Create or replace a value, and commit what `also` adds; the last writer wins."""
         row = (*self.order, rank, id)
         while True:
             found = await self.store.documents.load(self.collection, (*self.values, id))
             try:
                 async with self.store.batch() as step:
+                    also(step)
                     step.documents.put(
                         self.collection,
                         (*self.values, id),
@@ -76,10 +79,10 @@ class OrderedDocuments:
                 continue  # the row of the order may be another one now
             return
 
-    async def delete(self, id: str, also: Callable[[Batch], None] = _nothing) -> bool:
+    async def delete(self, id: str, also: Callable[[Batch], object] = _nothing) -> bool:
         """Delete a value, and what `also` adds to the commit; return whether there was one."""
         while True:
-            found = await self.store.documents.load(self.collection, (*self.values, id))
+            found = await self._find(id)
             if found is None:
                 return False
             try:
@@ -141,8 +144,11 @@ class OrderedDocuments:
             found += await self.store.documents.load_many(self.collection, keys)
         return [(each.key[-1], _entry(each).value) for each in found if each is not None]
 
+    async def _find(self, id: str) -> Document | None:
+        return await find_document(self.store.documents, self.collection, (*self.values, id))
+
     async def _require(self, id: str) -> Document:
-        found = await self.store.documents.load(self.collection, (*self.values, id))
+        found = await self._find(id)
         if found is None:
             raise NotFound("document", id)
         return found

@@ -10,11 +10,11 @@ nothing of others, and `Store.erase` deletes all of an owner.
 """
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
-from treadle import CorruptRecord, InvalidValue, Json, NotFound, Store
-from treadle.integrations._document_pages import Key
+from treadle import AlreadyExists, Batch, CorruptRecord, InvalidValue, Json, NotFound, Store
+from treadle.integrations._document_pages import Key, find_document
 from treadle.integrations._ordered import Order, OrderedDocuments, rank_of
 from treadle.integrations._requirements import requires
 
@@ -36,8 +36,9 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
     """A store of a `ChatKitServer` that keeps all of it in a store of Treadle.
 
     Items and threads are listed by the time of their creation, and by their ids if it is the same.
-    Two writers of one item or thread do not mix: the later one wins. An item can be added only to a
-    thread that exists, and only once, so a generated id that is taken is an error and no loss.
+    Two writers of one item or thread do not mix: the later one wins. An item can be stored only in
+    a thread that exists. It can be added once: a generated id that is taken is an error and no
+    loss. An item of the same type and time is taken for the same item, which stays as it is.
 
     Args:
         store: an open store; it stays open.
@@ -97,23 +98,38 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
             return await _page(_ITEM, self._items(thread_id, context), limit, after, order)
 
     async def add_thread_item(self, thread_id: str, item: ThreadItem, context: TContext) -> None:
-        """Add an item to a thread.
+        """Add an item to a thread; one that was added already stays as it is.
 
         Raises:
             NotFoundError: the owner has no such thread.
-            AlreadyExists: the thread has an item with this id.
+            AlreadyExists: the thread has another item with this id.
         """
-        thread = (*self._threads(context).values, thread_id)
         items = self._items(thread_id, context)
-        with _not_found(f"Thread {thread_id} not found"):
-            async with self._store.batch() as step:
-                step.documents.check(self._collection, thread)
-                items.create(step, item.id, rank_of(item.created_at), _written(_ITEM, item))
+        check_thread = self._check_of(thread_id, context)
+        try:
+            with _not_found(f"Thread {thread_id} not found"):
+                async with self._store.batch() as step:
+                    check_thread(step)
+                    items.create(step, item.id, rank_of(item.created_at), _written(_ITEM, item))
+        except AlreadyExists:
+            # A server whose stream is cancelled while it adds an answer adds what it has of it.
+            if not await _has(items, item):
+                raise
 
     async def save_item(self, thread_id: str, item: ThreadItem, context: TContext) -> None:
-        """Create or replace an item of a thread."""
+        """Create or replace an item of a thread.
+
+        Raises:
+            NotFoundError: the owner has no such thread: nobody would see the item, or delete it.
+        """
         items = self._items(thread_id, context)
-        await items.save(item.id, rank_of(item.created_at), _written(_ITEM, item))
+        with _not_found(f"Thread {thread_id} not found"):
+            await items.save(
+                item.id,
+                rank_of(item.created_at),
+                _written(_ITEM, item),
+                also=self._check_of(thread_id, context),
+            )
 
     async def load_item(self, thread_id: str, item_id: str, context: TContext) -> ThreadItem:
         """Load an item of a thread.
@@ -140,7 +156,7 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
             NotFoundError: the owner has no such attachment.
         """
         key = self._attachment(attachment_id, context)
-        found = await self._store.documents.load(self._collection, key)
+        found = await find_document(self._store.documents, self._collection, key)
         if found is None:
             raise NotFoundError(f"Attachment {attachment_id} not found")
         return _read(_ATTACHMENT, attachment_id, found.value)
@@ -148,7 +164,8 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
     async def delete_attachment(self, attachment_id: str, context: TContext) -> None:
         """Delete the metadata of an attachment; one that does not exist is not an error."""
         key = self._attachment(attachment_id, context)
-        await self._store.documents.delete(self._collection, key)
+        with suppress(InvalidValue):  # no attachment can have such an id
+            await self._store.documents.delete(self._collection, key)
 
     def _owner_of(self, context: TContext) -> str:
         owner = self._owner(context)
@@ -175,6 +192,11 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
             order=(owner, "items by time", thread_id),
         )
 
+    def _check_of(self, thread_id: str, context: TContext) -> Callable[[Batch], object]:
+        """Return what adds to a batch that it fails with `NotFound` if there is no such thread."""
+        key = (*self._threads(context).values, thread_id)
+        return lambda step: step.documents.check(self._collection, key)
+
     def _attachment(self, attachment_id: str, context: TContext) -> Key:
         return (self._owner_of(context), "attachments", attachment_id)
 
@@ -186,6 +208,15 @@ def _not_found(message: str) -> Generator[None]:
         yield
     except NotFound as error:
         raise NotFoundError(message) from error
+
+
+async def _has(items: OrderedDocuments, item: ThreadItem) -> bool:
+    """Return whether a thread has an item, at whatever state its text is."""
+    try:
+        stored = _read(_ITEM, item.id, await items.load(item.id))
+    except NotFound:
+        return False
+    return (stored.type, stored.created_at) == (item.type, item.created_at)
 
 
 async def _page(

@@ -30,6 +30,46 @@ async def test_an_id_that_is_taken_is_refused_and_loses_nothing(chats: Chats) ->
 
 
 @every_backend
+async def test_an_item_that_is_added_again_stays_as_it_is(chats: Chats) -> None:
+    await chats.save_thread(thread(), ME)
+    await chats.add_thread_item("t", answered("m", 1, "Hello, World!"), ME)
+    await chats.add_thread_item("t", answered("m", 1, "Hello"), ME)
+    assert await chats.load_item("t", "m", ME) == answered("m", 1, "Hello, World!")
+    with pytest.raises(AlreadyExists):
+        await chats.add_thread_item("t", said("m", 1), ME)
+
+
+@every_backend
+async def test_an_item_of_a_deleted_thread_is_not_saved(chats: Chats, store: Store) -> None:
+    await chats.save_thread(thread(), ME)
+    await chats.add_thread_item("t", said("m"), ME)
+    await chats.delete_thread("t", ME)
+    with pytest.raises(NotFoundError, match="Thread t not found"):
+        await chats.save_item("t", said("m"), ME)
+    assert (await store.documents.list("chatkit")).items == ()
+
+
+@pytest.mark.parametrize(
+    "id", ["a\nb", "x" * 2_000, "\ud800"], ids=["line break", "long", "surrogate"]
+)
+async def test_an_id_that_nothing_can_have_is_of_nothing(chats: Chats, id: str) -> None:
+    await chats.save_thread(thread(), ME)
+    for load in (
+        chats.load_thread(id, ME),
+        chats.load_item("t", id, ME),
+        chats.load_item(id, "m", ME),
+        chats.load_attachment(id, ME),
+        chats.load_threads(5, id, "asc", ME),
+        chats.load_thread_items("t", id, 5, "asc", ME),
+    ):
+        with pytest.raises(NotFoundError):
+            await load
+    await chats.delete_thread(id, ME)
+    await chats.delete_thread_item("t", id, ME)
+    await chats.delete_attachment(id, ME)
+
+
+@every_backend
 async def test_an_item_needs_its_thread(chats: Chats) -> None:
     await chats.save_thread(thread(), ME)
     await chats.add_thread_item("t", said("m"), ME)
