@@ -56,6 +56,8 @@ class TreadleHistoryProvider(HistoryProvider):
         store_outputs: whether the agent's answers are kept.
         skip_excluded: whether messages that a compaction has excluded are left out when the history
             is loaded.
+        prefix: begins the ids of the threads. Providers with the same one share the history of a
+            session; one that keeps other messages of it, such as for an audit, needs its own.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class TreadleHistoryProvider(HistoryProvider):
         store_context_from: set[str] | None = None,
         store_outputs: bool = True,
         skip_excluded: bool = False,
+        prefix: str = "agent-framework",
     ) -> None:
         super().__init__(
             source_id,
@@ -80,10 +83,11 @@ class TreadleHistoryProvider(HistoryProvider):
         )
         self._store = store
         self._skip_excluded = skip_excluded
+        self._prefix = prefix
 
     def thread_id(self, session_id: str | None) -> str:
         """Return the id of the thread that has the messages of a session."""
-        return joined_id("agent-framework", session_id or "")
+        return joined_id(self._prefix, session_id or "")
 
     async def get_messages(
         self, session_id: str | None, *, state: dict[str, Any] | None = None, **kwargs: Any
@@ -127,7 +131,8 @@ class TreadleCheckpointStorage:
     """A checkpoint storage (`CheckpointStorage`) that keeps checkpoints of workflows in documents.
 
     Values that JSON does not have are pickled, as in the framework's own storages. When they are
-    loaded, only its types and those that you allow are made.
+    loaded, only its types and those that you allow are made. A checkpoint with others is not saved,
+    so that a workflow fails at once, and not when it is to go on.
 
     Args:
         store: an open store; it stays open.
@@ -147,10 +152,15 @@ class TreadleCheckpointStorage:
         self._collection = collection
 
     async def save(self, checkpoint: WorkflowCheckpoint) -> str:
-        """Store a checkpoint, in place of one with the same id; return its id."""
+        """Store a checkpoint, in place of one with the same id; return its id.
+
+        Raises:
+            WorkflowCheckpointException: it has a type that is not allowed, or cannot be pickled.
+            InvalidValue: it has a value that a store cannot keep, such as NaN.
+        """
         id = checkpoint.checkpoint_id
         rank = rank_of(datetime.fromisoformat(checkpoint.timestamp))
-        value = encode_checkpoint_value(checkpoint.to_dict())
+        value = self._encoded(checkpoint)
         documents = self._of(checkpoint.workflow_name)
         try:
             async with self._store.batch() as step:
@@ -200,6 +210,16 @@ class TreadleCheckpointStorage:
             values=(NOBODY, "checkpoints"),
             order=(NOBODY, "checkpoints by time", workflow_name),
         )
+
+    def _encoded(self, checkpoint: WorkflowCheckpoint) -> Json:
+        try:
+            value: Json = encode_checkpoint_value(checkpoint.to_dict())
+            decode_checkpoint_value(value, allowed_types=self._allowed)
+        except Exception as error:  # of whatever class the application has given us
+            id = checkpoint.checkpoint_id
+            reason = f"checkpoint {id!r} is not saved, as it could not be loaded: {error}"
+            raise CheckpointError(reason) from error
+        return value
 
     def _decoded(self, value: Json) -> WorkflowCheckpoint:
         return WorkflowCheckpoint.from_dict(

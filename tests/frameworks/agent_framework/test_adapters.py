@@ -100,6 +100,17 @@ async def test_the_messages_of_a_session_are_a_thread_that_others_can_use(
     assert (last.role, last.text, last.message_id) == ("assistant", "from elsewhere", "m")
 
 
+@every_backend
+async def test_two_providers_of_an_agent_keep_what_each_of_them_is_to_keep(store: Store) -> None:
+    memory = TreadleHistoryProvider(store)
+    audit = TreadleHistoryProvider(store, "audit", prefix="audit", store_context_messages=True)
+    await memory.save_messages("s", said("question"))
+    await audit.save_messages("s", said("context", "question"))
+    assert await texts(memory) == ["question"]
+    assert await texts(audit) == ["context", "question"]
+    assert audit.thread_id("s") == "audit.s"
+
+
 @pytest.mark.parametrize("fields", [7, {"role": []}, {"unknown": 1}])
 async def test_a_damaged_message_is_named(history: History, store: Store, fields: object) -> None:
     await history.save_messages("s", said("hello"))
@@ -164,6 +175,26 @@ async def test_types_that_are_not_allowed_are_not_made(storage: Storage, store: 
     with pytest.raises(WorkflowCheckpointException, match="Approval"):
         await strict.load(id)
     assert (await storage.load(id)).state == {"approval": Approval("buy", ())}
+
+
+@every_backend
+@pytest.mark.parametrize("value", [Approval("buy", ()), lambda: None])
+async def test_a_checkpoint_that_could_not_be_loaded_again_is_not_saved(
+    store: Store, value: object
+) -> None:
+    strict = TreadleCheckpointStorage(store)
+    with pytest.raises(WorkflowCheckpointException, match="checkpoint 'c' is not saved"):
+        await strict.save(checkpoint(checkpoint_id="c", state={"value": value}))
+    assert await strict.list_checkpoint_ids(workflow_name="workflow") == []
+
+
+@pytest.mark.parametrize(
+    "id", ["a\nb", "x" * 2_000, "\ud800", ""], ids=["line break", "long", "surrogate", "empty"]
+)
+async def test_an_id_that_no_checkpoint_can_have_is_of_none(storage: Storage, id: str) -> None:
+    with pytest.raises(WorkflowCheckpointException, match="No checkpoint found"):
+        await storage.load(id)
+    assert await storage.delete(id) is False
 
 
 async def test_a_value_that_cannot_be_stored_is_refused(storage: Storage) -> None:
