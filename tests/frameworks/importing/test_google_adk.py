@@ -156,6 +156,23 @@ async def test_a_session_that_differs_fails_and_shared_state_stays(
     assert state == {"name": "ann", "last": "one"}
 
 
+async def test_a_session_whose_id_has_spaces_around_it_is_found(
+    store: Store, tmp_path: Path
+) -> None:
+    """`DatabaseSessionService` keeps them, and all other services of ADK cut them off."""
+    source = database(tmp_path / "x.db")
+    await talk(source, "ann", " one ", 2)
+    await source.close()
+    url = f"sqlite:///{tmp_path}/x.db"
+    assert (await run(import_sessions, store, url))["app/ann/one"].items == 2
+    assert (await run(import_sessions, store, url))["app/ann/one"].kind == "unchanged"
+    target = TreadleSessionService(store)
+    for name in (" one ", "one"):
+        found = await target.get_session(app_name="app", user_id="ann", session_id=name)
+        assert found is not None
+        assert len(found.events) == 2
+
+
 async def test_what_is_no_database_of_adk_is_refused(store: Store, tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("no database" * 200)
     with pytest.raises(InvalidValue, match="no sessions"):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from agents import SQLiteSession
+from agents.extensions.memory import AdvancedSQLiteSession
 
 from tests.frameworks.importing.runs import command, everything, run
 from tests.marks import every_backend
@@ -52,6 +53,39 @@ async def test_sessions_are_imported_as_they_are(store: Store, tmp_path: Path) -
     await add(path, "one", ITEMS[:1])
     assert (await run(import_sessions, store, url))["one"].items == 1
     assert await TreadleSession("one", store).get_items() == [*ITEMS, ITEMS[0]]
+
+
+def say(text: str) -> list[Any]:
+    return [{"role": "user", "content": text}, {"role": "assistant", "content": f"{text}!"}]
+
+
+@every_backend
+async def test_branches_of_a_session_come_as_threads_of_their_own(
+    store: Store, tmp_path: Path
+) -> None:
+    path, url = tmp_path / "x.db", f"sqlite:///{tmp_path}/x.db"
+    source = AdvancedSQLiteSession(session_id="one", db_path=path, create_tables=True)
+    await source.add_items([*say("first"), *say("second")])
+    await source.create_branch_from_turn(2, "better")
+    await source.add_items(say("other"))
+    source.close()
+    await add(path, "plain", ITEMS)
+    imported = await run(import_sessions, store, url)
+    assert {name: (each.kind, each.items, each.branches) for name, each in imported.items()} == {
+        "one": ("created", 8, 1),
+        "plain": ("created", 4, 0),
+    }
+    main, branch = TreadleSession("one", store), TreadleSession("one.better", store)
+    assert await main.get_items() == [*say("first"), *say("second")]
+    assert await branch.get_items() == [*say("first"), *say("other")]
+    head = await store.threads.head("one.better")
+    assert head is not None
+    assert head.parent_thread_id == "one"
+    before = await everything(store)
+    assert {each.kind for each in (await run(import_sessions, store, url)).values()} == {
+        "unchanged"
+    }
+    assert await everything(store) == before
 
 
 async def test_a_session_that_went_on_stays_and_one_that_differs_fails(

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ async def import_sessions(store: Store, source: str) -> AsyncGenerator[Imported]
             session = await service.get_session(app_name=app, user_id=user, session_id=name)
             if session is not None:  # else it was deleted since it was listed
                 stored = await target.get_session(app_name=app, user_id=user, session_id=name)
-                await _import_session(store, keys, session, stored, written)
+                await _import_session(store, _stripped(keys), session, stored, written)
 
         async for imported in import_each(found, _name, work):
             yield imported
@@ -103,7 +104,15 @@ def _revision(session: Session) -> int:
 
 
 def _name(keys: SessionKeys) -> str:
-    return f"{keys.app}/{keys.user}/{keys.session}"
+    return "/".join(astuple(_stripped(keys)))
+
+
+def _stripped(keys: SessionKeys) -> SessionKeys:
+    """Return the keys that `TreadleSessionService` uses: ids have no spaces around them.
+
+    `DatabaseSessionService` keeps the spaces.
+    """
+    return replace(keys, session=keys.session.strip())
 
 
 @asynccontextmanager

@@ -8,16 +8,34 @@ from pathlib import Path
 from typing import Any
 
 from treadle import InvalidValue, Store, Thread
+from treadle.integrations._ids import joined_id
 from treadle.integrations.importing import Imported, Written, import_each, sqlite_file
 from treadle.integrations.openai_agents._items import read_item
 from treadle.integrations.openai_agents._tail import read_tail
 
 _ITEMS = 500
 """How many items are added in a commit."""
+_MAIN = "main"
+"""The branch with which a session of `AdvancedSQLiteSession` begins, and is opened again."""
+_LIST = "SELECT DISTINCT session_id FROM agent_messages ORDER BY session_id"
+_HAS_BRANCHES = "SELECT name FROM sqlite_master WHERE name = 'message_structure'"
+_BRANCHES = """
+    SELECT branch_id FROM message_structure WHERE session_id = ?
+    GROUP BY branch_id ORDER BY branch_id <> 'main', MIN(id)
+"""
+_ALL_ITEMS = "SELECT message_data FROM agent_messages WHERE session_id = ? ORDER BY id"
+_ITEMS_OF_BRANCH = """
+    SELECT message_data FROM agent_messages
+    JOIN message_structure ON message_structure.message_id = agent_messages.id
+    WHERE agent_messages.session_id = ? AND branch_id = ? ORDER BY sequence_number
+"""
 
 
 async def import_sessions(store: Store, source: str) -> AsyncGenerator[Imported]:
     """Import the sessions of a database of `SQLiteSession`, each as the thread with its id.
+
+    Each branch of a session of `AdvancedSQLiteSession`, besides the main one, is a thread below it,
+    with the id of the session, a dot, and that of the branch.
 
     A session that the store has gets the items that it does not have yet, so an import can be
     repeated. One that went on in the store stays as it is. One that differs fails.
@@ -33,44 +51,52 @@ async def import_sessions(store: Store, source: str) -> AsyncGenerator[Imported]
     if path is None:
         raise InvalidValue("source", "name a database file: sqlite:///conversations.db")
 
-    async def work(session_id: str, written: Written) -> None:
-        await _import_session(store, session_id, _read(path, session_id), written)
+    has_branches = bool(_texts(path, _HAS_BRANCHES))
 
-    async for imported in import_each(_list(path), str, work):
+    async def work(session_id: str, written: Written) -> None:
+        branches = _texts(path, _BRANCHES, session_id) if has_branches else []
+        if not branches:  # `SQLiteSession` has written it
+            texts = _texts(path, _ALL_ITEMS, session_id)
+            written.is_new = await _import_items(store, Thread(id=session_id), texts, written)
+        for branch in branches:
+            texts = _texts(path, _ITEMS_OF_BRANCH, session_id, branch)
+            is_new = await _import_items(store, _thread_of(session_id, branch), texts, written)
+            written.is_new |= is_new and branch == branches[0]
+            written.branches += branch != _MAIN
+
+    async for imported in import_each(_texts(path, _LIST), str, work):
         yield imported
 
 
-async def _import_session(
-    store: Store, session_id: str, texts: list[str], written: Written
-) -> None:
+def _thread_of(session_id: str, branch: str) -> Thread:
+    if branch == _MAIN:
+        return Thread(id=session_id)
+    return Thread(id=joined_id(session_id, branch), parent_thread_id=session_id)
+
+
+async def _import_items(store: Store, thread: Thread, texts: list[str], written: Written) -> bool:
+    """Write the items that a thread does not have yet; return whether it had none."""
     items: list[Any] = [json.loads(text) for text in texts]
-    tail = await read_tail(store, session_id, None)
+    tail = await read_tail(store, thread.id, None)
     stored, version = tail.items, tail.version
-    written.is_new = bool(items) and not stored
     common = min(len(items), len(stored))
     if items[:common] != stored[:common]:
-        raise InvalidValue("session", "the thread with this id has other items")
+        raise InvalidValue("session", f"the thread {thread.id!r} has other items")
     for start in range(common, len(items), _ITEMS):
         messages = [read_item(item) for item in items[start : start + _ITEMS]]
         async with store.batch() as step:  # unless somebody else adds to it, such as an import
-            step.threads.ensure(Thread(id=session_id))
-            added = step.threads.append(session_id, *messages, expected=version)
+            step.threads.ensure(thread)
+            added = step.threads.append(thread.id, *messages, expected=version)
         version = added.result.version
         written.items += len(messages)
-
-
-def _list(path: Path) -> list[str]:
-    """Return the ids of the sessions."""
-    return _texts(path, "SELECT DISTINCT session_id FROM agent_messages ORDER BY session_id")
-
-
-def _read(path: Path, session_id: str) -> list[str]:
-    """Return the items of a session, as JSON; all sessions could be more than fit into memory."""
-    statement = "SELECT message_data FROM agent_messages WHERE session_id = ? ORDER BY id"
-    return _texts(path, statement, session_id)
+    return bool(items) and not stored
 
 
 def _texts(path: Path, statement: str, *values: str) -> list[str]:
+    """Return what a statement selects, such as the items of one session, as JSON.
+
+    All sessions could be more than fit into memory.
+    """
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             return [text for (text,) in database.execute(statement, values)]
