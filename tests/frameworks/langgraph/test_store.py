@@ -203,6 +203,32 @@ async def test_a_value_that_is_no_json_is_refused(store: Store) -> None:
         await TreadleStore(store).aput(("a",), "k", {"when": datetime.now(UTC)})
 
 
+@every_backend
+async def test_tuples_are_stored_as_lists_as_in_all_stores_of_langgraph(store: Store) -> None:
+    items = TreadleStore(store)
+    await items.aput(("a",), "k", {"at": (1, 2), "path": [{"from": ("x",)}]})
+    found = await items.aget(("a",), "k")
+    assert found is not None
+    assert found.value == {"at": [1, 2], "path": [{"from": ["x"]}]}
+    assert len(await items.asearch(("a",), filter={"at": (1, 2)})) == 1
+    assert len(await items.asearch(("a",), filter={"at": {"$ne": (1, 2)}})) == 0
+
+
+async def test_a_value_that_holds_itself_is_refused(store: Store) -> None:
+    value: dict[str, Any] = {}
+    value["self"] = (value,)
+    with pytest.raises(InvalidValue):
+        await TreadleStore(store).aput(("a",), "k", value)
+
+
+@pytest.mark.parametrize("minutes", [float("inf"), float("-inf"), float("nan"), -1, 1e300])
+async def test_a_life_that_no_clock_can_measure_is_refused(store: Store, minutes: float) -> None:
+    items = TreadleStore(store)
+    with pytest.raises(InvalidValue):
+        await items.aput(("a",), "k", {"n": 1}, ttl=minutes)
+    assert await items.aget(("a",), "k") is None
+
+
 @pytest.mark.parametrize("value", ["text", None, 3, True])
 async def test_what_cannot_be_compared_is_not_found(store: Store, value: object) -> None:
     items = TreadleStore(store)

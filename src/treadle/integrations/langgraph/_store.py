@@ -1,5 +1,6 @@
 """`TreadleStore`: LangGraph's long-term memory in a store of Treadle."""
 
+import math
 import re
 import urllib.parse
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -30,6 +31,7 @@ from treadle.integrations.langgraph._filters import (
     check_filter,
     passes,
     select_namespaces,
+    without_tuples,
 )
 from treadle.integrations.langgraph._layout import behind, read_value
 from treadle.queries import LoadDocuments
@@ -176,7 +178,7 @@ class _Items:
                 if op.value is None:
                     step.documents.delete(self._collection, key)
                     continue
-                value: treadle.Json = {"value": dict(op.value)}
+                value: treadle.Json = {"value": without_tuples(dict(op.value))}
                 if op.ttl is not None:
                     value["ttl"] = op.ttl
                 life = _life(op.ttl)
@@ -184,17 +186,18 @@ class _Items:
 
     async def _search(self, op: SearchOp) -> list[treadle.Document]:
         check_filter(op.filter)
+        wanted = without_tuples(op.filter)
         prefix = (*_ITEMS, *map(_quote, op.namespace_prefix))
         found = [
             document
             async for document in each_document(
-                self._store.documents, self._collection, prefix, values=bool(op.filter)
+                self._store.documents, self._collection, prefix, values=bool(wanted)
             )
-            if not op.filter or passes(read_value(document, _Item).value, op.filter)
+            if not wanted or passes(read_value(document, _Item).value, wanted)
         ]
         found.sort(key=lambda document: -document.version)
         page = found[op.offset : op.offset + op.limit]
-        if op.filter:
+        if wanted:
             return page
         documents = await self._load([document.key for document in page])
         return [documents[each.key] for each in page if each.key in documents]
@@ -261,7 +264,12 @@ def _is_at(error: treadle.VersionConflict, key: Key) -> bool:
 
 def _life(minutes: float | None) -> int | None:
     """Return how many milliseconds an item lives, by the clock of the store."""
-    return None if minutes is None else round(minutes * 60_000)
+    if minutes is None:
+        return None
+    if not math.isfinite(minutes):
+        reason = f"it must be a number of minutes, not {minutes}; leave it out for no end"
+        raise treadle.InvalidValue("ttl", reason)
+    return round(minutes * 60_000)
 
 
 def _item(kind: type[Kind], document: treadle.Document) -> Kind:
