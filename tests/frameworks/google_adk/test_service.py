@@ -73,6 +73,10 @@ async def test_an_id_that_cannot_be_stored_is_refused(
         await service.create_session(app_name=APP, user_id=odd, session_id="s")
     with pytest.raises(InvalidValue):
         await service.create_session(app_name=APP, user_id=USER, session_id=f"{odd}s")
+    for user, name in ((odd, "s"), (USER, f"{odd}s")):
+        where: dict[str, Any] = {"app_name": APP, "user_id": user, "session_id": name}
+        assert await service.get_session(**where) is None
+        await service.delete_session(**where)
 
 
 @every_backend

@@ -238,7 +238,13 @@ async def test_entries_that_do_not_follow_each_other_are_refused(conversations: 
 
 async def test_an_id_that_is_no_key_is_refused(conversations: Ours) -> None:
     with pytest.raises(InvalidValue):
-        await conversations.save(conversation("a\nb", "a"))
+        await conversations.save(Conversation(conversation_id="a\nb", messages=[asked("a")]))
+    assert await conversations.load("a\nb") is None
+    await conversations.delete("a\nb")
+    with pytest.raises(ConversationConflict):
+        await conversations.delete_record("a\nb", expected_revision="r")
+    with pytest.raises(LookupError):
+        await conversations.read_entry("a\nb")
     with pytest.raises(InvalidValue):
         await conversations.save(conversation("c", "a"), scope="x" * 1100)
     assert not await conversations.list_conversations()

@@ -1,6 +1,7 @@
 """The session service."""
 
 import asyncio
+from contextlib import suppress
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from treadle import (
     Batch,
     CorruptRecord,
     Document,
+    InvalidValue,
     Json,
     NotFound,
     Store,
@@ -119,7 +121,7 @@ class TreadleSessionService(BaseSessionService):
         session_id: str,
         config: GetSessionConfig | None = None,
     ) -> Session | None:
-        """Load a session; None if it does not exist.
+        """Load a session; None if it does not exist, or has an id that cannot be stored.
 
         Args:
             app_name: the app.
@@ -130,8 +132,8 @@ class TreadleSessionService(BaseSessionService):
         keys = SessionKeys(app_name, user_id, session_id.strip())
         try:
             loaded = await load(await self._open_store(), keys, config)
-        except NotFound:  # the thread: nobody has created it, or somebody erases the user
-            return None
+        except (NotFound, InvalidValue):
+            return None  # no thread: nobody has created it, or somebody erases the user
         if loaded is None:
             return None
         events = [as_event(each, keys.thread_id) for each in loaded.messages]
@@ -171,10 +173,11 @@ class TreadleSessionService(BaseSessionService):
         """Delete a session with its events and state; one that does not exist is not an error."""
         store = await self._open_store()
         keys = SessionKeys(app_name, user_id, session_id.strip())
-        async with store.batch() as step:
-            step.documents.delete(user_collection(app_name), keys.head)
-            step.documents.delete_range(user_collection(app_name), prefix=keys.head)
-            step.threads.delete(keys.thread_id)
+        with suppress(InvalidValue):  # no session can have such an id
+            async with store.batch() as step:
+                step.documents.delete(user_collection(app_name), keys.head)
+                step.documents.delete_range(user_collection(app_name), prefix=keys.head)
+                step.threads.delete(keys.thread_id)
 
     async def get_user_state(self, *, app_name: str, user_id: str) -> dict[str, Any]:
         """Read the state that all sessions of a user share; its keys are without `user:`."""

@@ -20,7 +20,7 @@ from treadle import (
     Store,
     VersionConflict,
 )
-from treadle.integrations._document_pages import PAGE, Key
+from treadle.integrations._document_pages import PAGE, Key, find_document
 from treadle.integrations.pydantic_ai import _layout as layout
 from treadle.integrations.pydantic_ai._history import read_back
 from treadle.integrations.pydantic_ai._layout import COLLECTION, Place, Pointer
@@ -38,8 +38,8 @@ class TreadleConversationStore(ConversationStore):
 
     `delete` deletes a conversation's record, so that it no longer loads or lists. Its messages stay
     until `sweep`, because a fork may share them. Ids of conversations and scopes are parts of keys
-    (see `treadle.Documents`): one with control characters, or of more than 900 bytes, raises
-    `InvalidValue`.
+    (see `treadle.Documents`): one with control characters, or of more than 900 bytes, cannot be
+    saved (`InvalidValue`), and is not found.
     """
 
     def __init__(self, store: Store) -> None:
@@ -53,7 +53,9 @@ class TreadleConversationStore(ConversationStore):
 
     async def read_record(self, conversation_id: str) -> ConversationRecord | None:
         """Read a conversation's record; None if there is none."""
-        document = await self._documents.load(COLLECTION, layout.record_key(conversation_id))
+        document = await find_document(
+            self._documents, COLLECTION, layout.record_key(conversation_id)
+        )
         return None if document is None else layout.read_record(document)
 
     async def read_records(
@@ -111,7 +113,7 @@ class TreadleConversationStore(ConversationStore):
             ConversationConflict: there is no record with that revision.
         """
         key = layout.record_key(conversation_id)
-        document = await self._documents.load(COLLECTION, key)
+        document = await find_document(self._documents, COLLECTION, key)
         if document is None or layout.read_record(document).revision != expected_revision:
             raise ConversationConflict(conversation_id)
         try:
@@ -205,7 +207,7 @@ class TreadleConversationStore(ConversationStore):
             _add(step, new_entries, None if parent is None else places[parent], may_extend)
 
     async def _find(self, entry_id: str) -> Place:
-        document = await self._documents.load(COLLECTION, layout.entry_key(entry_id))
+        document = await find_document(self._documents, COLLECTION, layout.entry_key(entry_id))
         if document is None:
             raise LookupError(entry_id)
         return layout.read_pointer(document).place
