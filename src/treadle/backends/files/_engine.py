@@ -152,6 +152,8 @@ class Engine:
                 if self._presence.is_alone():
                     newest = recover(self._disk, self._documents)
                     self._start_journal(newest + 1).close()
+                    if newest:  # those that only read may not have seen this journal
+                        self._lock.ring.append((ANYTHING,))
                 self._presence.share(patience)
                 self._catch_up()
             undo.pop_all()
@@ -396,6 +398,7 @@ class Engine:
         checkpoint(self._disk, self._documents, find_journals(self._disk, self._documents)[:-1])
         self._disk.remove_temp_files()
         self._documents.clear_temporary()  # those that other handles keep, which write none now
+        self._lock.ring.append((ANYTHING,))  # lines are elsewhere in their files
 
     @contextmanager
     def _translate_errors(self) -> Generator[None, None, None]:

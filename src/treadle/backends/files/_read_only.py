@@ -3,6 +3,7 @@
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from time import time_ns
 
 from treadle.backends._deadline import Patience
 from treadle.backends._plain_files import open_plain
@@ -17,6 +18,9 @@ from treadle.backends.files._tables import FileTables
 from treadle.backends.files.disk import Bytes, Disk
 from treadle.clock import Clock
 from treadle.errors import StoreUnavailable
+
+_SETTLED_NS = 10**9
+"""How old the time of a folder must be, so that a later change gets another one, in nanoseconds."""
 
 
 class OverlaidDisk(Disk):
@@ -122,6 +126,11 @@ class ReaderLock(WriterLock):
         with super().hold(patience) if self._is_open else nullcontext():
             yield
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the files are there, and open."""
+        return self._is_open
+
     def is_in_place(self) -> bool:
         """Return True unless a process that opens the folder now gets another lock."""
         return not self._is_open or super().is_in_place()
@@ -149,9 +158,11 @@ class ReadOnlyEngine(Engine):
     def __init__(self, root: str, clock: Clock) -> None:
         self._overlay = OverlaidDisk()
         super().__init__(root, clock, "relaxed", self._overlay, create=False)
-        self._lock = ReaderLock(self._disk, self._documents)
+        self._lock: ReaderLock = ReaderLock(self._disk, self._documents)
         self._older: list[Entry] = []
         """What complete journals have, until it is replayed."""
+        self._trace: object = None
+        """What the folder looked like when the replica was made."""
 
     def open(self, patience: Patience) -> None:
         """Open the store, as it is.
@@ -206,13 +217,27 @@ class ReadOnlyEngine(Engine):
     def _may_be_outdated(self, replica: Replica, numbers: list[int]) -> bool:
         """Return True if its journal may not have everything that was committed since."""
         # The last writer removes all journals, and the next one counts from 1 again.
-        newest = max(numbers, default=None)
-        return replica.journal.position.journal != newest or replica.journal.is_lost()
+        newest = max(numbers, default=0)
+        if replica.journal.position.journal != newest:
+            return True
+        return replica.journal.is_lost() if newest else self._trace != self._look_for_traces()
+
+    def _look_for_traces(self) -> object:
+        """Return what changes if somebody writes to the store and closes it again.
+
+        Each time something else, if that cannot be told.
+        """
+        changed_at = self._documents.changed_at()
+        if self._lock.is_open:  # all who write leave hints
+            return self._lock.read_position(), self._lock.hints_end(), changed_at
+        newest = max(time for time in changed_at if time is not None)
+        return changed_at if newest < time_ns() - _SETTLED_NS else object()
 
     def _start(self, numbers: list[int]) -> Replica:
         """Return a replica at the start of the newest journal."""
         self._drop_replica()
         self._overlay.uncover()
+        self._trace = self._look_for_traces()
         # All at once: what one journal appends to a file, a later one may have replaced.
         older = [read_journal(self._disk, self._documents, number) for number in numbers[:-1]]
         self._older = [entry for entries in older for entry in entries]

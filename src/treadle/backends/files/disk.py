@@ -57,6 +57,16 @@ class Disk:
         """Return True if there is anything at `path`, even a dangling link."""
         return os.path.lexists(path)
 
+    def changed_at(self, folder: str) -> int | None:
+        """Return when a name in a folder was changed last, in nanoseconds; None if it is missing.
+
+        Systems note this time to some milliseconds.
+        """
+        try:
+            return os.stat(folder).st_mtime_ns
+        except FileNotFoundError:
+            return None
+
     def check_writable(self, path: str) -> None:
         """Check a file that will be written; it may be missing, or have other names.
 

@@ -202,8 +202,16 @@ class Documents:
 
     def sync_folders(self) -> None:
         """Make the names in all folders survive a power failure."""
-        for folder in (*self._folders.values(), self.collections.folder, self.own_folder):
+        for folder in self._with_names():
             self._disk.sync_folder(folder)
+
+    def changed_at(self) -> tuple[int | None, ...]:
+        """Return when names in each of the folders were changed last: see `Disk.changed_at`."""
+        return tuple(map(self._disk.changed_at, self._with_names()))
+
+    def _with_names(self) -> tuple[str, ...]:
+        """Return the folders that have documents, collections and journals."""
+        return (*self._folders.values(), self.collections.folder, self.own_folder)
 
     def clear_temporary(self) -> None:
         """Remove the temporary files of processes that died."""
