@@ -37,7 +37,7 @@ _COMMANDS = {
     "serve": ("serve:serve", "Serve a store over HTTP."),
     "threads": ("threads:threads", "Look at conversations, and change them."),
     "watch": ("watch:watch", "Show what happens in a store, as it happens."),
-    "work": ("work:work", "Work the entries of all mailboxes with a handler."),
+    "work": ("work:work", "Run a handler on the entries of all mailboxes."),
 }
 
 
@@ -88,7 +88,7 @@ def _escape_unknown_characters() -> None:
         "treadle demo                                  # see it at work, in half a minute",
         "treadle import conversations.jsonl            # store conversations in ./agents",
         "treadle --store ./agents threads list",
-        "treadle work my_agent:handle --processes 4    # work the entries of all mailboxes",
+        "treadle work my_agent:handle --processes 4    # process entries",
     ),
 )
 @store_option(variable=STORE_VARIABLE)

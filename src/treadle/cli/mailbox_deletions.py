@@ -29,7 +29,7 @@ from treadle.store.store import Store
     type=duration,
     metavar="DURATION",
     required=True,
-    help="How long ago they ended at least: 90s, 12h, 7d.",
+    help="Only entries that ended at least this long ago: 90s, 12h, 7d.",
 )
 @click.option("--mailbox", metavar="ID", help="Only in this mailbox.")
 @click.option(

@@ -60,7 +60,7 @@ json_option = click.option(
 )
 
 after_option = click.option(
-    "--after", metavar="CURSOR", help="Begin behind the page that ended with this cursor."
+    "--after", metavar="CURSOR", help="Begin after the page that ended with this cursor."
 )
 
 order_option = click.option(

@@ -29,17 +29,17 @@ from treadle.store.store import Store
     type=duration,
     metavar="DURATION",
     required=True,
-    help="How long ago they were changed last, at least: 12h, 90d.",
+    help="Only threads whose last change is at least this long ago: 12h, 90d.",
 )
 @click.option("--owner", metavar="ID", help="Only threads of this owner.")
 @yes_option
 @json_option
 def purge(older_than: int, owner: str | None, yes: bool, as_json: bool) -> None:
-    """Delete conversations that nobody has written to for long.
+    """Delete conversations that nobody has written to for a long time.
 
-    Their runs go with them, and their mailboxes, with dead letters. A thread stays if its mailbox
-    has entries that have not ended, one of its runs runs or waits, or a thread below it stays.
-    Documents stay. If it is interrupted, run it again.
+    Their runs and mailboxes are deleted with them, dead letters included. A thread stays if its
+    mailbox has entries that have not ended, if one of its runs is running or waiting, or if one of
+    its child threads stays. Documents stay. If it is interrupted, run it again.
 
     --json: {"threads", "runs", "mailboxes", "entries"}, the numbers deleted, and "active", that of
     the old threads that stay.

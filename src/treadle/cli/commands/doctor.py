@@ -40,9 +40,9 @@ def doctor(move_aside: bool, as_json: bool) -> None:
     """Read everything in a store, and report what is damaged.
 
     The exit status is 1 if there is damage. A folder is opened, which completes commits that a
-    crash interrupted, unless it cannot be written; all its documents are read. A database may be in
-    use: its rows are checked as they are at one moment, and nothing is changed. Of a database file,
-    the pages and the rules between rows are checked, too; PostgreSQL has amcheck and data
+    crash interrupted, unless it cannot be written; all its JSON files are read. A database may be
+    in use: its rows are checked as they are at one moment, and nothing is changed. Of a database
+    file, the pages and the rules between rows are checked, too; PostgreSQL has amcheck and data
     checksums.
 
     --json: {"documents", "findings": [{"path", "reason"}], "moved": [...]}, and for a database
@@ -76,7 +76,7 @@ def _examine_folder(folder: Path, move_aside: bool, as_json: bool) -> None:
         _write_findings(report.findings)
         for path in moved:
             write_line(f"moved to {path}")
-        write_line(f"{counted(report.documents, 'document')} read")
+        write_line(f"{counted(report.documents, 'file')} read")
     left = len(report.findings) - len(moved)
     if left:
         raise Failure(

@@ -118,7 +118,7 @@ def show_document(collection: str, key: tuple[str, ...], as_json: bool) -> None:
     "--expires-in",
     type=duration,
     metavar="DURATION",
-    help="After so long it counts as absent: 90s, 12h, 7d.  [default: never]",
+    help="How long until it expires, and counts as absent: 90s, 12h, 7d.  [default: never]",
 )
 @json_option
 def put_document(
@@ -190,7 +190,7 @@ def delete_document(collection: str, key: tuple[str, ...], as_json: bool) -> Non
     metavar="DURATION",
     default="0s",
     show_default=True,
-    help="How long ago they expired at least: 90s, 12h, 7d.",
+    help="Only documents that expired at least this long ago: 90s, 12h, 7d.",
 )
 @json_option
 def purge_documents(older_than: int, as_json: bool) -> None:

@@ -28,8 +28,8 @@ from treadle.store.store import Store
 @click.option(
     "--thread-documents",
     is_flag=True,
-    help="Also the documents whose keys begin with the id of a thread of theirs. Only if no user"
-    " can have the id of a thread.",
+    help="Also delete the documents whose keys begin with the id of one of these threads. Use it "
+    "only if no user can have the id of a thread.",
 )
 @click.option("--dry-run", is_flag=True, help="Delete nothing; say what would be deleted.")
 @yes_option
@@ -37,12 +37,12 @@ from treadle.store.store import Store
 def erase(owner: str, thread_documents: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Delete everything of one user.
 
-    These are the threads of the owner, and those below them that nobody else owns; their runs and
-    mailboxes; and the documents whose keys begin with the owner's id. Then the store's files are
-    cleaned of what was deleted. If it is interrupted, run it again.
+    These are the threads of the owner, and their child threads that nobody else owns; the runs and
+    mailboxes of these; and the documents whose keys begin with the owner's id. Then the store's
+    files are cleaned of what was deleted. If it is interrupted, run it again.
 
-    Documents whose keys begin with the id of a deleted thread stay, and the command names it: such
-    an id may be that of another user.
+    Documents whose keys begin with the id of a deleted thread stay, and the command names this id:
+    it may also be that of another user.
 
     --json: {"threads", "runs", "mailboxes", "entries", "documents"}, the numbers deleted; and if
     there are any, "left", the ids of these threads, and "unreadable", damaged records that stay.

@@ -137,7 +137,10 @@ def list_mailboxes(
 @click.option("--error", metavar="TEXT", help="Only with this text in the last error.")
 @click.option("--claimed-by", metavar="NAME", help="Only claimed by this worker.")
 @click.option(
-    "--since", metavar="DURATION", type=duration, help="Only sent since so long ago: 90s, 12h, 7d."
+    "--since",
+    metavar="DURATION",
+    type=duration,
+    help="Only those sent within this time: 90s, 12h, 7d.",
 )
 @click.option("--origin", type=click.Choice(get_args(EntryOrigin)), help="Only from this origin.")
 @click.option(
@@ -240,7 +243,7 @@ def interrupt(mailbox: str, as_json: bool) -> None:
     """Stop all work in a mailbox.
 
     The unfinished entries in MAILBOX are superseded, and its worker is stopped. The mailbox gets a
-    new generation, and entries sent from now on are worked as usual.
+    new generation, and entries sent from now on are processed as usual.
 
     --json: {"mailbox_state": {...}, "superseded_entries": [entries]}.
     """
@@ -268,9 +271,9 @@ def interrupt(mailbox: str, as_json: bool) -> None:
 @click.option("--reason", metavar="TEXT", help="Why, for those who look at the mailbox.")
 @json_option
 def pause(mailbox: str, length: int | None, reason: str | None, as_json: bool) -> None:
-    """Let no worker claim from a mailbox.
+    """Keep workers from claiming entries of a mailbox.
 
-    MAILBOX takes what is sent to it. What a worker holds already is not stopped.
+    MAILBOX still takes what is sent to it. An entry that a worker holds already is not stopped.
 
     --json: {"mailbox_id", "paused_at", ...}.
     """
@@ -310,8 +313,8 @@ def resume(mailbox: str, as_json: bool) -> None:
 @store_option()
 @_ENTRIES
 @click.option("--all", "all_dead", is_flag=True, help="All dead letters that match the options.")
-@click.option("--mailbox", metavar="ID", help="With --all: those in this mailbox.")
-@click.option("--error", metavar="TEXT", help="With --all: those with this text in their error.")
+@click.option("--mailbox", metavar="ID", help="With --all: only in this mailbox.")
+@click.option("--error", metavar="TEXT", help="With --all: only with this text in the error.")
 @json_option
 def requeue(
     entry_ids: tuple[str, ...],
@@ -435,7 +438,7 @@ async def _each(
     entry_ids: Iterable[str],
     change: Callable[[Store, str], Awaitable[MailboxEntry]],
 ) -> _Outcome:
-    """Change entries; one that cannot be changed leaves no other one behind."""
+    """Change each entry, even if another one cannot be changed."""
     done = _Outcome([], [])
     for entry_id in entry_ids:
         try:

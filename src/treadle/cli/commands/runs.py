@@ -234,7 +234,9 @@ def show_run(run_id: str, as_json: bool) -> None:
 @click.argument("thread")
 @click.option("--text", help="What the user says; without it, the agent answers what is there.")
 @click.option(
-    "--run-id", metavar="ID", help="The id of the run, by which it is asked for once; a new one."
+    "--run-id",
+    metavar="ID",
+    help="The id of the run; the same id again writes nothing.  [default: a new id]",
 )
 @click.option("--owner", metavar="ID", help="The owner of a new thread.")
 @click.option("--sender", metavar="ID", help="Who asks, which the handler sees.")
@@ -251,7 +253,7 @@ def request_run(
     """Ask an agent for a run on a thread.
 
     A thread that does not exist is created. The message is appended and the request sent in one
-    commit; a worker whose handler uses `Turn` does the run. The command prints the id of the run.
+    commit. A worker whose handler uses `Turn` carries it out. The command prints the id of the run.
     The same id again writes nothing.
 
     --json: {"run_id", "thread_id", "entry_id", "version", "was_known", "is_behind"}.
@@ -285,9 +287,12 @@ def request_run(
 @click.option("--text", help="Answer this text instead of the JSON value ANSWER.")
 @click.option("--cancelled", is_flag=True, help="Nobody is going to answer.")
 @click.option("--interrupt", metavar="ID", help="Answer only this question of the run.")
-@click.option("--message", metavar="TEXT", help="What the thread gets with the answer.")
+@click.option("--message", metavar="TEXT", help="A message of the user, appended with the answer.")
 @click.option(
-    "--run-id", "next_run_id", metavar="ID", help="The id of the run that brings it; a new one."
+    "--run-id",
+    "next_run_id",
+    metavar="ID",
+    help="The id of the run that brings the answer.  [default: a new id]",
 )
 @click.option("--sender", metavar="ID", help="Who answers, which the handler of that run sees.")
 @json_option

@@ -36,7 +36,7 @@ from treadle.store.store import Store
     type=click.IntRange(0, PRIORITY),
     default=0,
     show_default=True,
-    help="Entries with a higher priority are worked first.",
+    help="Entries with a higher priority are claimed first.",
 )
 @click.option(
     "--delay",

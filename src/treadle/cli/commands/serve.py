@@ -5,6 +5,7 @@ import ipaddress
 import logging
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.notes import write_note
 from treadle.cli.tokens import read_tokens
+
+if TYPE_CHECKING:
+    from treadle.http import Audited, Authenticate
 
 _log = logging.getLogger("treadle.serve")
 _ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
@@ -99,12 +103,7 @@ def serve(
     tokens are user (an owner's data), viewer, operator, worker and admin. After SIGTERM or Ctrl-C,
     streams end, and requests are answered.
     """
-    if tokens is not None and user_header is not None:
-        raise click.UsageError("give --tokens or --user-header, not both")
-    if tokens is None and user_header is None and not _is_loopback(host):
-        raise click.UsageError(
-            f"at {host} everybody could do everything; say who may with --tokens or --user-header"
-        )
+    _check_rights(host, tokens, user_header)
     if root_path and not _ROOT_PATH.fullmatch(root_path):
         raise click.UsageError(f"--root-path must be a path such as /treadle, not {root_path!r}")
     url = chosen_store()
@@ -112,49 +111,80 @@ def serve(
         check_present(url)
     else:
         check_possible(url)
+    authenticate = _authenticate_by(tokens, user_header, proxies)
+    log_to_stderr("text", verbose=False)
+    names = (host, *host_names)
+    serving = _serve(url, authenticate, names, host, port, root_path, read_only=read_only)
+    asyncio.run(serving)
+
+
+async def _serve(
+    url: str,
+    authenticate: "Authenticate",
+    names: tuple[str, ...],
+    host: str,
+    port: int,
+    root_path: str,
+    *,
+    read_only: bool,
+) -> None:
+    from treadle import http
+
+    def say_where(where: str) -> None:
+        write_note(f"treadle: serving {without_password(url)} at {where}")
+
+    async with treadle.open_store(url, read_only=read_only) as store:
+        apps = [
+            make(
+                store,
+                authenticate=authenticate,
+                hosts=(*http.LOOPBACK, *names),
+                read_only=read_only,
+                audit=_log_audited,
+            )
+            for make in (http.app, http.dashboard)
+        ]
+        try:
+            await http.serve(
+                apps[0],
+                dashboard=apps[1],
+                host=host,
+                port=port,
+                root_path=root_path,
+                on_start=say_where,
+            )
+        except OSError as error:
+            raise Failure(f"cannot listen at {host} port {port}: {error}") from error
+
+
+def _check_rights(host: str, tokens: Path | None, user_header: str | None) -> None:
+    if tokens is not None and user_header is not None:
+        raise click.UsageError("give --tokens or --user-header, not both")
+    if tokens is None and user_header is None and not _is_loopback(host):
+        raise click.UsageError(
+            f"at {host} everybody could do everything; say who may with --tokens or --user-header"
+        )
+
+
+def _authenticate_by(
+    tokens: Path | None, user_header: str | None, proxies: tuple[str, ...]
+) -> "Authenticate":
     try:
         from treadle import http
     except ImportError as error:
         advice = "in Treadle's folder, run: pip install '.[http]'"
         raise Failure(f"treadle serve needs more packages; {advice}") from error
     if tokens is not None:
-        authenticate = http.tokens(read_tokens(tokens))
-    elif user_header is not None:
-        authenticate = http.trusted_header(user_header, proxies=proxies)
-    else:
-        authenticate = http.everyone(http.admin("local"))
-    log_to_stderr("text", verbose=False)
+        return http.tokens(read_tokens(tokens))
+    if user_header is not None:
+        return http.trusted_header(user_header, proxies=proxies)
+    return http.everyone(http.admin("local"))
 
-    async def run() -> None:
-        async with treadle.open_store(url, read_only=read_only) as store:
-            hosts = (*http.LOOPBACK, host, *host_names)
-            app = http.app(
-                store, authenticate=authenticate, hosts=hosts, read_only=read_only, audit=_audit
-            )
-            dashboard = http.dashboard(
-                store, authenticate=authenticate, hosts=hosts, read_only=read_only, audit=_audit
-            )
-            try:
-                await http.serve(
-                    app,
-                    dashboard=dashboard,
-                    host=host,
-                    port=port,
-                    root_path=root_path,
-                    on_start=_say_where,
-                )
-            except OSError as error:
-                raise Failure(f"cannot listen at {host} port {port}: {error}") from error
 
-    def _say_where(where: str) -> None:
-        write_note(f"treadle: serving {without_password(url)} at {where}")
-
-    def _audit(audited: http.Audited) -> None:
-        who = "-" if audited.principal is None else audited.principal.id
-        target = " ".join(audited.ids.values())
-        _log.info("%s %s %s %s", audited.status, who, audited.operation, target)
-
-    asyncio.run(run())
+def _log_audited(audited: "Audited") -> None:
+    who = "-" if audited.principal is None else audited.principal.id
+    target = " ".join(audited.ids.values())
+    _log.info("%s %s %s %s", audited.status, who, audited.operation, target)
 
 
 def _is_loopback(host: str) -> bool:

@@ -77,7 +77,7 @@ def threads() -> None:
 @click.option("--owner", metavar="ID", help="Only threads of this owner.")
 @click.option("--parent", metavar="ID", help="Only children of this thread.")
 @click.option("--roots", is_flag=True, help="Only threads without a parent.")
-@click.option("--last-message", is_flag=True, help="With the last message of each thread.")
+@click.option("--last-message", is_flag=True, help="Show the last message of each thread.")
 @after_option
 @limit_option
 @json_option
@@ -244,8 +244,8 @@ def update_thread(
 )
 @store_option()
 @click.argument("thread_id", metavar="THREAD")
-@click.option("--keep", type=int, metavar="N", help="Only the first N messages stay.")
-@click.option("--drop", type=int, metavar="N", help="The last N messages go.")
+@click.option("--keep", type=int, metavar="N", help="Keep only the first N messages.")
+@click.option("--drop", type=int, metavar="N", help="Remove the last N messages.")
 @yes_option
 @json_option
 def truncate_thread(

@@ -1,4 +1,4 @@
-"""`treadle work`: work the entries of mailboxes, in one process or several."""
+"""`treadle work`: process the entries of mailboxes, in one process or several."""
 
 import asyncio
 import logging
@@ -51,7 +51,7 @@ from treadle.worker import Backoff, Handler, Worker, log_events
     type=click.IntRange(min=1),
     default=8,
     show_default=True,
-    help="How many entries each process works at a time.",
+    help="How many handlers run at a time in each process.",
 )
 @click.option(
     "--coalesce",
@@ -59,7 +59,7 @@ from treadle.worker import Backoff, Handler, Worker, log_events
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="How many due entries of a mailbox the handler gets at once, at most.",
+    help="How many due entries of a mailbox one call of the handler gets at most.",
 )
 @click.option(
     "--lease-ms",
@@ -67,7 +67,7 @@ from treadle.worker import Backoff, Handler, Worker, log_events
     type=click.IntRange(min=1),
     default=30_000,
     show_default=True,
-    help="How long a claim outlives its process, in milliseconds; it is renewed during work.",
+    help="How long a claim outlives its process, in milliseconds; live workers renew theirs.",
 )
 @click.option(
     "--max-attempts",
@@ -75,8 +75,8 @@ from treadle.worker import Backoff, Handler, Worker, log_events
     type=click.IntRange(min=1),
     default=10,
     show_default=True,
-    help="After so many failed attempts, an entry becomes a dead letter; it gets three "
-    "more, alone, if its process died with the last one.",
+    help="After how many failed attempts an entry becomes a dead letter. If its process died with "
+    "the last one, it gets three more, with nothing beside it.",
 )
 @click.option(
     "--backoff",
@@ -84,7 +84,7 @@ from treadle.worker import Backoff, Handler, Worker, log_events
     type=duration,
     default="1s",
     show_default=True,
-    help="How long an entry waits at most after its first failure; twice as long after each next.",
+    help="The longest wait after the first failure of an entry; each further failure doubles it.",
 )
 @click.option(
     "--max-backoff",
@@ -92,7 +92,7 @@ from treadle.worker import Backoff, Handler, Worker, log_events
     type=duration,
     default="5m",
     show_default=True,
-    help="How long it waits at most after any failure.",
+    help="The longest wait after any failure.",
 )
 @click.option(
     "--grace",
@@ -106,14 +106,14 @@ from treadle.worker import Backoff, Handler, Worker, log_events
     "--purge-after",
     metavar="DURATION",
     type=duration,
-    help="Remove entries so long after they end: 12h, 7d.  [default: never]",
+    help="Remove entries this long after they ended: 12h, 7d.  [default: never]",
 )
 @click.option(
     "--purge-documents/--no-purge-documents",
     default=None,
     help="Remove documents once they have expired.  [default: with --purge-after]",
 )
-@click.option("--mailbox", metavar="ID", help="Work only this mailbox.")
+@click.option("--mailbox", metavar="ID", help="Process only this mailbox.")
 @click.option(
     "--until-idle",
     is_flag=True,
@@ -156,7 +156,7 @@ def work(  # noqa: PLR0913, PLR0917
     verbose: bool,
     child: bool,
 ) -> None:
-    """Work the entries of all mailboxes with a handler.
+    """Run a handler on the entries of all mailboxes.
 
     HANDLER is `async def handle(delivery)` in MODULE, which may be in the current folder. After
     SIGTERM or Ctrl-C, running handlers finish, and the exit status is 0. With --processes, a
