@@ -38,6 +38,7 @@ FUNCTIONS = (
     ("clock_timestamp()", "timestamptz"),
     ("statement_timestamp()", "timestamptz"),
     ("pg_advisory_xact_lock(bigint)", "void"),
+    ("pg_advisory_xact_lock_shared(bigint)", "void"),
     ("pg_notify(text, text)", "void"),
     ("count(bigint)", "bigint"),
     ("max(bigint)", "bigint"),

@@ -82,6 +82,11 @@ COOLING_SECONDS = 5.0
 """How long claims then ignore those mailboxes, so that a transaction that is kept open slows down
 one claim and not each."""
 
+MOST_OWNER_LOCKS = 500
+"""Threads whose owners a transaction locks one by one. A server with the usual settings has places
+for some 6,000 such locks. A transaction with more threads locks all owners: it is rare, and a group
+of single calls has fewer."""
+
 # --- attempts -------------------------------------------------------------------------------------
 
 MOST_CONFLICTS = 5

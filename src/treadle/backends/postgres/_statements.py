@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from treadle.backends.postgres._limits import LARGEST_VALUE
+from treadle.backends.postgres._limits import LARGEST_VALUE, MOST_OWNER_LOCKS
 from treadle.backends.postgres.location import Location
 from treadle.backends.sql.program import Program, Read, Row, Statement, Values, Write, writes
 from treadle.backends.sql.tables import to_json
@@ -76,13 +76,19 @@ class Uncommitted(msgspec.Struct, Generic[T]):
 
 
 def _locks_before(statements: Iterable[Statement]) -> Sequence[Statement]:
-    """The statement that locks the owners of the threads that others are about."""
+    """The statement that locks the owners of the threads that others are about.
+
+    Each lock has a place in the server's memory until the transaction ends. All sessions have some
+    thousands together, and a server without a free one refuses everybody's statements.
+    """
     thread_ids = {
         row["of_thread"]
         for statement in statements
         if isinstance(statement, Write) and statement.name in _ABOUT_OWNERS
         for row in statement.rows
     }
+    if len(thread_ids) > MOST_OWNER_LOCKS:
+        return (Write("lock_all_owners", ({},)),)
     return writes(lock_owners=[{"of_thread": each} for each in thread_ids])
 
 
