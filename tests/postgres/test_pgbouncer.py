@@ -14,8 +14,12 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from psycopg import errors
 
 from treadle import Message, Thread, ThreadChangeSet, open_store
+from treadle.backends.postgres._statements import Query
+from treadle.backends.postgres.connection import connect
+from treadle.backends.postgres.location import parse_location
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
 PGBOUNCER = shutil.which("pgbouncer")
@@ -85,3 +89,16 @@ async def test_stores_share_two_connections(bouncer: int, url: str, schema: str)
         waiting = asyncio.ensure_future(two.mailboxes.wait(20_000, mailbox_id="late"))
         await one.mailboxes.send("late", 1)
         await asyncio.wait_for(waiting, 5)
+
+
+@pytest.mark.skipif(PGBOUNCER is None, reason="pgbouncer is not installed")
+def test_nobody_carries_out_what_another_has_prepared(bouncer: int) -> None:
+    """Both have prepared a statement, each on one of the servers; then one gets the other's."""
+    location = parse_location(f"postgresql://postgres@127.0.0.1:{bouncer}/postgres")
+    with connect(location) as one, connect(location) as two:
+        one.send([Query("BEGIN"), Query("SELECT 'one'")])
+        two.send([Query("BEGIN"), Query("SELECT 'two'")])
+        one.rollback()
+        two.rollback()  # the next client gets this one's server
+        with pytest.raises(errors.InvalidSqlStatementName):
+            one.send([Query("SELECT 'one'")])

@@ -7,13 +7,14 @@ wait for the socket in between, which costs more than the statements of a commit
 import re
 from collections.abc import Sequence
 from functools import cache
+from hashlib import sha256
 from typing import Any, TypeAlias
 
 import psycopg
 from psycopg import errors
 from psycopg.abc import PQGen
 from psycopg.adapt import Transformer
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
 
@@ -22,6 +23,7 @@ from treadle.backends.postgres._statements import Query
 from treadle.backends.sql.program import Row
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)s")
+_HASH_DIGITS = 16
 _Values: TypeAlias = list[bytes | None]
 
 
@@ -60,7 +62,7 @@ class Exchange:
             if text is None:
                 rows.append(self._rows_of(result))
             else:
-                self._names[text] = _name_of(len(self._names))
+                self._names[text] = _name_of(text)
         return rows
 
     def _send(self, bound: Sequence[tuple[bytes, _Values]], prepares: bool) -> list[bytes | None]:
@@ -71,7 +73,7 @@ class Exchange:
             name = (self._names.get(text) or names.get(text)) if prepares else None
             known = len(self._names) + len(names)
             if name is None and prepares and known < MOST_PREPARED:
-                name = names[text] = _name_of(known)
+                name = names[text] = _name_of(text)
                 self._libpq.send_prepare(name, text)
                 prepared.append(text)
             if name is None:
@@ -91,8 +93,14 @@ class Exchange:
         return rows
 
 
-def _name_of(number: int) -> bytes:
-    return b"treadle_%d" % number
+@cache
+def _name_of(text: bytes) -> bytes:
+    """The name of a prepared statement: no two texts share one, in whatever session.
+
+    A pooler that shares sessions may give us one in which another process has prepared its own.
+    With numbers for names, the server would carry out what that process has under the number.
+    """
+    return b"treadle_" + sha256(text).hexdigest()[:_HASH_DIGITS].encode()
 
 
 def _results(libpq: PGconn) -> PQGen[list[PGresult]]:
@@ -108,11 +116,18 @@ def _results(libpq: PGconn) -> PQGen[list[PGresult]]:
         result = libpq.get_result()
         if result is None:  # the end of one statement's answer
             if libpq.status == ConnStatus.BAD:
-                raise psycopg.OperationalError("the connection is lost")
+                raise psycopg.OperationalError(_loss(results))
         elif result.status == ExecStatus.PIPELINE_SYNC:
             return results
         else:
             results.append(result)
+
+
+def _loss(results: Sequence[PGresult]) -> str:
+    """That the connection is lost, and why, if the server has said so."""
+    last_words = results[-1].error_field(DiagnosticField.MESSAGE_PRIMARY) if results else None
+    reason = "the connection is lost"
+    return f"{reason}: {last_words.decode(errors='replace')}" if last_words else reason
 
 
 def _bind(query: Query) -> tuple[bytes, _Values]:
