@@ -170,7 +170,7 @@ def is_exact(node: dict[str, Any]) -> bool:
     return not is_listing or "entry_id = entries" in node["Index Cond"]
 
 
-@pytest.mark.parametrize("settings", [SETTINGS, READING_SETTINGS.text])
+@pytest.mark.parametrize("settings", [SETTINGS, READING_SETTINGS])
 def test_no_statement_is_compiled(postgres_url: str, settings: str) -> None:
     with psycopg.connect(parse_location(postgres_url).conninfo, options="-c jit=on") as opened:
         opened.execute(settings.encode(), {"lock_timeout": "0", "synchronous_commit": "on"})
@@ -229,7 +229,7 @@ def test_a_page_of_heads_is_read_off_an_index_in_its_order(
     index: str,
     order: Order,
 ) -> None:
-    connection.execute(READING_SETTINGS.text.encode())
+    connection.execute(READING_SETTINGS.encode(), {"lock_timeout": "0"})
     after = cursor_of(Position(by, 1, "t"))
     for query in (
         ListHeads(by=by, order=order, limit=20, **filters),
@@ -264,7 +264,7 @@ def test_a_page_of_found_entries_is_read_off_an_index_in_its_order(
     index: str,
     order: Order,
 ) -> None:
-    connection.execute(READING_SETTINGS.text.encode())
+    connection.execute(READING_SETTINGS.encode(), {"lock_timeout": "0"})
     after = cursor_of(Position(filters.get("by", "created_at"), 1, "e"))
     for cursor in (None, after):
         query = SearchEntries(order=order, limit=20, after=cursor, **filters)

@@ -38,6 +38,7 @@ from treadle.backends.postgres.connection import (
     SEARCH_PATH,
     Connection,
     begin,
+    is_in_doubt,
     is_outage,
     refused_value,
     unavailable,
@@ -66,10 +67,15 @@ _BEGIN_READING = Query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 _NO_JIT = "pg_catalog.set_config('jit', 'off', true)"
 """A path that is set off, and is taken because there is no other, is for the planner so expensive
 that a server with LLVM would compile the statement: 200 ms for one that takes less than one."""
-READING_SETTINGS = Query(
-    f"SELECT {SEARCH_PATH}, {_NO_JIT}, pg_catalog.set_config('enable_bitmapscan', 'off', true),"
-    " pg_catalog.set_config('enable_sort', 'off', true)"
-)
+_LOCK_TIMEOUT = "pg_catalog.set_config('lock_timeout', %(lock_timeout)s, true)"
+"""A read waits, too, if somebody has locked a table. Without a limit, the server would wait on when
+nobody needs the answer any longer, and each call would leave a session there."""
+READING_SETTINGS = f"""SELECT
+    {SEARCH_PATH},
+    {_NO_JIT},
+    {_LOCK_TIMEOUT},
+    pg_catalog.set_config('enable_bitmapscan', 'off', true),
+    pg_catalog.set_config('enable_sort', 'off', true)"""
 """A page is read off an index in its order. A planner that takes a filter's matches for few would
 collect all of them in a bitmap, and sort them."""
 _COMMIT = Query("COMMIT")
@@ -77,7 +83,7 @@ _COMMIT = Query("COMMIT")
 SETTINGS = f"""SELECT
     {SEARCH_PATH},
     {_NO_JIT},
-    pg_catalog.set_config('lock_timeout', %(lock_timeout)s, true),
+    {_LOCK_TIMEOUT},
     pg_catalog.set_config('synchronous_commit', %(synchronous_commit)s, true),
     pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true),
     pg_catalog.set_config('enable_seqscan', 'off', true),
@@ -88,7 +94,7 @@ SETTINGS = f"""SELECT
 """Settings of the transaction, not of the session, which a pooler may give to others. Every
 statement goes by an index, and in its order: what the planner knew of a table when it was small
 must not lead it to read all of it later, or to sort all queue heads for the first."""
-_TIMED_SETTINGS = f"""{SETTINGS},
+_TIMEOUT = """,
     pg_catalog.set_config('transaction_timeout', %(timeout)s, true)"""
 """The server ends the transaction of a process that was stopped or cut off, so that its rows are
 free again and a COMMIT that arrives late finds nothing."""
@@ -337,26 +343,25 @@ class Transaction(Generic[T]):
             connection.send([*uncommitted.unsent, *ending])
         except psycopg.Error as error:
             # Any other error is the server's answer, and says that it has rolled back.
-            if is_outage(error):
+            if is_in_doubt(error):
                 self._unconfirmed = uncommitted
                 self._database.keep_mark()
             raise
         return uncommitted.result
 
     def _opening(self, connection: Connection, deadline: Deadline) -> list[Query]:
-        if self._is_read_only:
-            return [_BEGIN_READING, READING_SETTINGS]
         left_ms = int(deadline.seconds_left() * 1000)
         lock_ms = left_ms if self._lock_ms is None else min(self._lock_ms, left_ms)
-        values = {
-            "lock_timeout": str(max(lock_ms, 1)),  # 0 would mean no limit
-            "synchronous_commit": self._database.synchronous_commit,
-        }
-        if connection.info.server_version < _KNOWS_TRANSACTION_TIMEOUT:
-            return [_BEGIN, Query(SETTINGS, values)]
-        # Between the end of the wait for a lock and the end of ours, so that all is decided.
-        timeout = left_ms + int(ANSWER_SECONDS * 500)
-        return [_BEGIN, Query(_TIMED_SETTINGS, {**values, "timeout": str(timeout)})]
+        values = {"lock_timeout": str(max(lock_ms, 1))}  # 0 would mean no limit
+        begin, settings = _BEGIN_READING, READING_SETTINGS
+        if not self._is_read_only:
+            begin, settings = _BEGIN, SETTINGS
+            values["synchronous_commit"] = self._database.synchronous_commit
+        if connection.info.server_version >= _KNOWS_TRANSACTION_TIMEOUT:
+            settings += _TIMEOUT
+            # Between the end of the wait for a lock and the end of ours, so that all is decided.
+            values["timeout"] = str(left_ms + int(ANSWER_SECONDS * 500))
+        return [begin, Query(settings, values)]
 
     def _gives_way(self, error: Exception, conflicts: int) -> bool:
         """Return True if a transaction that is not to wait for others has met some."""
@@ -387,7 +392,8 @@ class Transaction(Generic[T]):
             case None:
                 return "the calls before this one took too long"
             case errors.LockNotAvailable():
-                reason = "another transaction holds rows that this one needs"
+                held = "a table" if self._is_read_only else "rows"
+                reason = f"another transaction holds {held} that this one needs"
                 return f"{reason}: {self._holders}" if self._holders else reason
             case psycopg.Error() if not isinstance(failure, CONFLICTS):
                 return unavailable(failure, self._database.location).reason

@@ -1,5 +1,6 @@
 """A connection to the server: a deadline for every answer, and what the server's errors mean."""
 
+import math
 import os
 import select
 import threading
@@ -57,6 +58,9 @@ CONFLICTS = (
 _OUTAGES = ("08", "57P", "53300", "25006", "25P04")
 """Beginnings of the error codes that mean: the server is gone, going, full, or only a standby now,
 or has ended a transaction that took too long."""
+
+_OF_POOLERS = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
+"""A session lacks a statement that we have prepared in it, or has one that we have not."""
 
 _REFUSALS = ("22", "23", "54")
 """Beginnings of the error codes that mean: a value cannot be stored, breaks a constraint, or is too
@@ -282,17 +286,30 @@ def _require_utf8(connection: Connection) -> None:
 
 @contextmanager
 def begin(connection: Connection) -> Generator[None, None, None]:
-    """A transaction that writes, in which names mean those of the server (see `SEARCH_PATH`)."""
+    """A transaction that writes, in which names mean those of the server (see `SEARCH_PATH`).
+
+    It waits for locks as long as the connection's patience allows, if that has an end.
+    """
+    patience = connection.patience
     with connection.transaction():
         connection.execute(f"SELECT {SEARCH_PATH}".encode())
+        if patience is not None and math.isfinite(patience.deadline.at):
+            # Otherwise the session would go on with its wait on the server when ours is over.
+            lock_ms = max(1, int(patience.deadline.seconds_left() * 1000))
+            connection.execute(f"SET LOCAL lock_timeout = {lock_ms}".encode())
         yield
 
 
 def is_outage(error: psycopg.Error) -> bool:
     """Return True if the server could not be reached or went away: it may be back soon."""
-    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        return False
-    return error.sqlstate is None or error.sqlstate.startswith(_OUTAGES)
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return error.sqlstate.startswith(_OUTAGES)
+
+
+def is_in_doubt(error: psycopg.Error) -> bool:
+    """Return True if nobody knows whether the server has carried out what it was sent."""
+    return is_outage(error) and not isinstance(error, errors.ReadOnlySqlTransaction)
 
 
 def refused_value(error: psycopg.Error) -> InvalidValue | None:
@@ -307,4 +324,8 @@ def unavailable(error: psycopg.Error, location: Location) -> StoreUnavailable:
     reason = str(error).strip() or type(error).__name__
     if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn | errors.InvalidSchemaName):
         reason += f"; is schema {location.schema!r} up to date? `treadle migrate` brings it there"
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        reason += "; the server is a standby, or its `default_transaction_read_only` is on"
+    if isinstance(error, _OF_POOLERS):
+        reason += "; does a pooler share its sessions? Add prepared_statements=off to the URL"
     return StoreUnavailable(str(location), reason)
