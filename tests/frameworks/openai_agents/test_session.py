@@ -1,9 +1,10 @@
 import asyncio
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
-from agents import Agent, Runner, SessionSettings
-from agents.memory import Session
+from agents import Agent, Runner, SessionSettings, TResponseInputItem
+from agents.memory import OpenAIResponsesCompactionSession, Session
 from agents.testing import ScriptedModel
 
 from tests.frameworks.openai_agents.items import ITEMS, USER, Item, text
@@ -275,3 +276,29 @@ async def test_a_replacement_does_not_cut_a_message_of_several_items(
     assert not found.complete
     assert await found.replace_suffix(0, [USER])
     assert await session.get_items() == [{"role": "assistant", "content": "c"}, USER]
+
+
+async def test_automatic_compaction_goes_through_what_a_subclass_does_with_items(
+    store: Store,
+) -> None:
+    class Discreet(TreadleSession):
+        async def add_items(self, items: list[TResponseInputItem]) -> None:
+            hidden = [item for item in items if "secret" not in str(item)]
+            await super().add_items(hidden)
+
+    class Responses:
+        async def compact(self, **_: Any) -> Any:
+            output = {"type": "message", "role": "assistant", "content": "the secret"}
+            return SimpleNamespace(output=[output], usage=None)
+
+    under = Discreet("chat", store)
+    session = OpenAIResponsesCompactionSession(
+        "chat",
+        under,
+        client=cast("Any", SimpleNamespace(responses=Responses())),
+        compaction_mode="input",
+        should_trigger_compaction=lambda _: True,
+    )
+    agent = Agent(name="agent", model=ScriptedModel([[text("answer")]]))
+    await Runner.run(agent, "hello", session=session)
+    assert "the secret" not in str(await under.get_items())
