@@ -3,7 +3,7 @@
 import operator
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from itertools import chain
 from pathlib import Path
@@ -198,34 +198,51 @@ async def test_what_is_new_is_added(store: Store, tmp_path: Path) -> None:
     assert await tuples(TreadleSaver(store)) == expected
 
 
-async def test_checkpoints_of_postgresql_are_imported_as_they_are(
-    store: Store, postgres_url: str
-) -> None:
+@pytest.fixture
+def schema_url(postgres_url: str) -> Iterator[str]:
+    """The URL of a schema that has no tables yet."""
     schema = f"lg_{uuid4().hex[:12]}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f'CREATE SCHEMA "{schema}"')
     joint = "&" if "?" in postgres_url else "?"
-    url = f"{postgres_url}{joint}options=-csearch_path%3D{schema}"
-    try:
-        with pytest.raises(InvalidValue, match="no checkpoints"):
-            await run(import_checkpoints, store, url)
-        async with AsyncPostgresSaver.from_conn_string(url) as source:
-            await source.setup()
-            for text in ("hello", "more"):
-                await say(source, "one", text)
-            await say(source, "two", "ask")
-            said = await fan_out(source).ainvoke({"said": ["first"]}, config("three"))
-            expected = await tuples(source)
-        imported = await run(import_checkpoints, store, url)
-        assert {each.kind for each in imported.values()} == {"created"}
-        target = TreadleSaver(store)
-        assert await tuples(target) == expected
-        assert (await fan_out(target).aget_state(config("three"))).values == said
-        again = await run(import_checkpoints, store, url)
-        assert {each.kind for each in again.values()} == {"unchanged"}
-    finally:
-        with psycopg.connect(postgres_url, autocommit=True) as connection:
-            connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
+    yield f"{postgres_url}{joint}options=-csearch_path%3D{schema}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
+
+
+async def test_checkpoints_of_postgresql_are_imported_as_they_are(
+    store: Store, schema_url: str
+) -> None:
+    with pytest.raises(InvalidValue, match="no checkpoints"):
+        await run(import_checkpoints, store, schema_url)
+    async with AsyncPostgresSaver.from_conn_string(schema_url) as source:
+        await source.setup()
+        for text in ("hello", "more"):
+            await say(source, "one", text)
+        await say(source, "two", "ask")
+        said = await fan_out(source).ainvoke({"said": ["first"]}, config("three"))
+        expected = await tuples(source)
+    imported = await run(import_checkpoints, store, schema_url)
+    assert {each.kind for each in imported.values()} == {"created"}
+    target = TreadleSaver(store)
+    assert await tuples(target) == expected
+    assert (await fan_out(target).aget_state(config("three"))).values == said
+    again = await run(import_checkpoints, store, schema_url)
+    assert {each.kind for each in again.values()} == {"unchanged"}
+
+
+async def test_a_database_of_an_older_saver_for_postgresql_is_imported(
+    store: Store, schema_url: str
+) -> None:
+    async with AsyncPostgresSaver.from_conn_string(schema_url) as source:
+        await source.setup()
+        await say(source, "one", "ask")
+        await say(source, "two", "hello")
+        expected = await tuples(source)
+        await source.conn.execute("ALTER TABLE checkpoint_writes DROP COLUMN task_path")
+    imported = await run(import_checkpoints, store, schema_url)
+    assert {(each.kind, each.reason) for each in imported.values()} == {("created", None)}
+    assert await tuples(TreadleSaver(store)) == expected
 
 
 async def test_a_damaged_thread_is_reported_and_the_others_are_imported(

@@ -1,5 +1,6 @@
 """Checkpoints from the databases of LangGraph's own savers."""
 
+import re
 import sqlite3
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,6 +35,11 @@ _PATHS_SQLITE = """
 _PATHS_POSTGRES = """
     SELECT DISTINCT task_id, task_path FROM checkpoint_writes
     WHERE thread_id = %s AND checkpoint_ns = %s AND checkpoint_id = %s
+"""
+
+_HAS_PATHS_POSTGRES = """
+    SELECT 1 FROM pg_attribute
+    WHERE attrelid = to_regclass('checkpoint_writes') AND attname = 'task_path'
 """
 
 
@@ -188,7 +194,13 @@ async def _opened(source: str) -> AsyncGenerator[_Source]:
         with reading(source):
             opening = AsyncPostgresSaver.from_conn_string(source, serde=Unopened())
             saver = await stack.enter_async_context(opening)
-        yield _Source(saver, _PATHS_POSTGRES)
+            cursor = await saver.conn.execute(_HAS_PATHS_POSTGRES)
+            has_paths = await cursor.fetchone() is not None
+        if not has_paths:
+            # It would ask for them, and adds the column only where it may write.
+            saver.SELECT_SQL = _without_paths(saver.SELECT_SQL)
+            saver.SELECT_PENDING_SENDS_SQL = _without_paths(saver.SELECT_PENDING_SENDS_SQL)
+        yield _Source(saver, _PATHS_POSTGRES if has_paths else None)
 
 
 async def _list(saver: Any) -> list[_Row]:
@@ -212,6 +224,10 @@ async def _has_paths(connection: Any) -> bool:
     except sqlite3.DatabaseError as error:
         raise _no_checkpoints(error) from error
     return any(column[1] == "task_path" for column in columns)
+
+
+def _without_paths(statement: str) -> str:
+    return re.sub(r"\b(cw\.)?task_path\b", "''::text", statement)
 
 
 def _no_checkpoints(error: Exception) -> InvalidValue:
