@@ -288,4 +288,5 @@ async def test_what_ends_an_entry_that_a_batch_is_taking_cancels_its_handler(
     faulty.commit = commit  # type: ignore[method-assign]
     async with running(new_worker(faulty_store, handler)):
         await recorder.wait_for(Withdrawn)
+        await asyncio.wait_for(cancelled.wait(), 5)
         await cancelled.wait()

@@ -37,7 +37,7 @@ from treadle.store.store import Store
 def erase(owner: str, thread_documents: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Delete everything of one user.
 
-    These are the threads of the owner, and their child threads that nobody else owns; the runs and
+    These are the threads of the owner, and their descendants that nobody else owns; the runs and
     mailboxes of these; and the documents whose keys begin with the owner's id. Then the store's
     files are cleaned of what was deleted. If it is interrupted, run it again.
 
