@@ -239,7 +239,8 @@ async def test_a_database_of_an_older_saver_for_postgresql_is_imported(
         await say(source, "one", "ask")
         await say(source, "two", "hello")
         expected = await tuples(source)
-        await source.conn.execute("ALTER TABLE checkpoint_writes DROP COLUMN task_path")
+    with psycopg.connect(schema_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE checkpoint_writes DROP COLUMN task_path")
     imported = await run(import_checkpoints, store, schema_url)
     assert {(each.kind, each.reason) for each in imported.values()} == {("created", None)}
     assert await tuples(TreadleSaver(store)) == expected

@@ -193,7 +193,7 @@ async def _opened(source: str) -> AsyncGenerator[_Source]:
     async with AsyncExitStack() as stack:
         with reading(source):
             opening = AsyncPostgresSaver.from_conn_string(source, serde=Unopened())
-            saver = await stack.enter_async_context(opening)
+            saver: Any = await stack.enter_async_context(opening)
             cursor = await saver.conn.execute(_HAS_PATHS_POSTGRES)
             has_paths = await cursor.fetchone() is not None
         if not has_paths:
