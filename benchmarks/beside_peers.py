@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -36,27 +36,49 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure_all(run: Run, workloads: Iterable[Workload]) -> Iterator[Table]:
-    """Measure the workloads, one after the other, each when its table is asked for."""
-    return (_measure(run, workload) for workload in workloads)
+    """Measure the workloads, each when its table is asked for.
+
+    The timed ones come first, one after the other. The others are then measured together, side by
+    side: they wait for the disk more than they compute.
+    """
+    untimed: list[Workload] = []
+    for workload in workloads:
+        if workload.is_timed:
+            yield from _measure(run, [workload], at_once=1)
+        else:
+            untimed.append(workload)
+    yield from _measure(run, untimed, at_once=2 * (os.cpu_count() or 1))
 
 
-def _measure(run: Run, workload: Workload) -> Table:
+def _measure(run: Run, workloads: Sequence[Workload], at_once: int) -> Iterator[Table]:
+    """Measure all subjects of some workloads, so many at once."""
     start = time.monotonic()
-    subjects = [
+    with ThreadPoolExecutor(at_once) as pool:
+        measured = [
+            (
+                workload,
+                [pool.submit(_rows, run, workload, *each) for each in _subjects(run, workload)],
+            )
+            for workload in workloads
+        ]
+        for workload, subjects in measured:
+            rows = tuple(chain.from_iterable(subject.result() for subject in subjects))
+            yield Table(
+                name=workload.name,
+                work=workload.work(run.sizes),
+                columns=workload.columns(run.sizes),
+                rows=rows,
+                seconds=round(time.monotonic() - start),
+            )
+
+
+def _subjects(run: Run, workload: Workload) -> list[tuple[int, str]]:
+    """Return the index of each subject of a workload, with each store that it is measured on."""
+    return [
         (index, store)
         for index, kind in enumerate(workload.subjects)
         for store in _stores(run, kind)
     ]
-    with ThreadPoolExecutor(1 if workload.is_timed else os.cpu_count()) as pool:
-        found = pool.map(lambda subject: _rows(run, workload, *subject), subjects)
-        rows = tuple(chain.from_iterable(found))
-    return Table(
-        name=workload.name,
-        work=workload.work(run.sizes),
-        columns=workload.columns(run.sizes),
-        rows=rows,
-        seconds=round(time.monotonic() - start),
-    )
 
 
 def _rows(run: Run, workload: Workload, index: int, store: str) -> list[Row]:

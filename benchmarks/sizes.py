@@ -58,7 +58,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     listeners: int = 1_000
     idle_seconds: float = 2.0
     """How long nothing happens while they listen."""
-    presses: int = 30
+    presses: int = 20
     """How often a handler is begun and cancelled, and a run asked for over HTTP."""
     requests: int = 1_000
     """Requests of each kind to the HTTP API."""

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from importlib import import_module
 from typing import Any
 
@@ -18,7 +19,6 @@ class AdkSessions(ThreadSubject):
     name = "ADK SqliteSessionService"
     distribution = "google-adk"
     slow = True
-    fills_quickly = False  # it adds events one by one
 
     async def open(self) -> None:
         module = import_module("google.adk.sessions.sqlite_session_service")
@@ -42,13 +42,33 @@ class AdkSessions(ThreadSubject):
 
     async def start(self, name: str, texts: Sequence[str] = ()) -> Any:
         session = await self.service.create_session(**OWNER, session_id=name)
-        for text in texts:
-            await self.append(session, text)
+        if texts:
+            self._fill(name, texts)
         return session
 
-    async def append(self, thread: Any, text: str) -> None:
+    def _fill(self, session_id: str, texts: Sequence[str]) -> None:
+        """Insert events into its table, because the service takes seconds for a thousand."""
+        events = map(self._event, texts)
+        rows = [
+            (
+                each.id,
+                *OWNER.values(),
+                session_id,
+                "bench",
+                each.timestamp,
+                each.model_dump_json(exclude_none=True),
+            )
+            for each in events
+        ]
+        with closing(sqlite3.connect(self.database)) as database, database:
+            database.executemany("insert into events values (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def _event(self, text: str) -> Any:
         content = self.types.Content(role="user", parts=[self.types.Part(text=text)])
-        event = self.event(author="user", invocation_id="bench", content=content)
+        return self.event(author="user", invocation_id="bench", content=content)
+
+    async def append(self, thread: Any, text: str) -> None:
+        event = self._event(text)
         while True:  # of many callers at a time, its SQLite gives some up after five seconds
             try:
                 await self.service.append_event(thread, event)

@@ -40,13 +40,15 @@ async def claim_and_ack(store: treadle.Store) -> None:
     await store.mailboxes.ack(entry)
 
 
-async def send_all(store: treadle.Store, payloads: Iterable[str], mailboxes: int) -> None:
-    """Send payloads to so many mailboxes, in batches."""
+async def send_all(
+    store: treadle.Store, payloads: Iterable[str], mailboxes: int, prefix: str = "m"
+) -> None:
+    """Send payloads in batches, to so many mailboxes whose ids begin with the prefix."""
     numbered = enumerate(payloads)
     while some := list(islice(numbered, SENT_AT_ONCE)):
         async with store.batch() as step:
             for number, payload in some:
-                step.mailboxes.send(f"m{number % mailboxes}", payload)
+                step.mailboxes.send(f"{prefix}{number % mailboxes}", payload)
 
 
 def opening_and_closing(url: str) -> Callable[[int], Awaitable[None]]:

@@ -46,15 +46,15 @@ WORKLOADS: dict[str, Workload] = {
         dashboard.WORKLOAD,
         latency.WORKLOAD,
         documents.WORKLOAD,
-        storage.WORKLOAD,
         adapters_langgraph.WORKLOAD,
         adapters_adk.WORKLOAD,
         adapters_openai.WORKLOAD,
-        memory.WORKLOAD,
         postgres_drain.WORKLOAD,
         postgres_depth.WORKLOAD,
         postgres_appends.WORKLOAD,
         postgres_tables.WORKLOAD,
+        memory.WORKLOAD,
+        storage.WORKLOAD,
     )
 }
 

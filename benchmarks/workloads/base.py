@@ -42,7 +42,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     subjects: Sequence[type[Subject]]
     measure: Callable[[type[Subject], Task], Coroutine[Any, Any, list[Row]]]
     is_timed: bool = True
-    """False if no figure is a time: then subjects are measured side by side."""
+    """False if no figure is a time: such workloads are measured side by side, after all others."""
 
 
 def title(kind: type[Subject], store: str) -> str:

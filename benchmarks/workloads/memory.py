@@ -12,7 +12,7 @@ from benchmarks.peers.treadle_store import LOOPS, TreadleFiles, TreadleThreads, 
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Column, Row
 from benchmarks.texts import payload, text
-from benchmarks.workloads.base import Task, Workload, opened, title_of
+from benchmarks.workloads.base import Task, Workload, title_of
 
 BATCH = 100
 """Entries that are claimed and settled at a time."""
@@ -49,18 +49,19 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
         nonlocal handled
         handled += 1
 
-    async with opened(store, Path(task.folder) / "subject", task.store) as subject:
-        threads = [await subject.start(f"t{number}") for number in range(sizes.callers)]
-        await _append(subject, threads, 1)
-        before = await _megabytes()
-        await _append(subject, threads, sizes.used // sizes.callers)
-        appended = await _megabytes()
-        await send_all(subject.opened, map(payload, range(sizes.used)), sizes.used)
-        sent = await _megabytes()
-        await drain(subject.opened, BATCH, LOOPS, count)
-        assert handled == sizes.used
-        claimed = await _megabytes()
-        durability = subject.durability()
+    subject = store(Path(task.folder) / "subject", task.store)
+    await subject.open()  # it is never closed: a folder would write each entry to a file of its own
+    threads = [await subject.start(f"t{number}") for number in range(sizes.callers)]
+    await _append(subject, threads, 1)
+    before = await _megabytes()
+    await _append(subject, threads, sizes.used // sizes.callers)
+    appended = await _megabytes()
+    await send_all(subject.opened, map(payload, range(sizes.used)), sizes.used)
+    sent = await _megabytes()
+    await drain(subject.opened, BATCH, LOOPS, count)
+    assert handled == sizes.used
+    claimed = await _megabytes()
+    durability = subject.durability()
     figures = {"before": before, "appends": appended - before, "claims": claimed - sent}
     figures["grown"] = max(figures["appends"], figures["claims"])
     return [Row(who=title_of(kind, task), durability=durability, figures=figures)]

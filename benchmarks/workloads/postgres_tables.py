@@ -1,11 +1,14 @@
 """The tables of a queue on PostgreSQL after much use: their sizes, and how rows were updated."""
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
 
+import treadle
 from benchmarks.peers.base import Subject
 from benchmarks.peers.postgres.treadle_store import TreadleDrain
+from benchmarks.peers.treadle_store import send_all
 from benchmarks.server import connect
 from benchmarks.sizes import Sizes
 from benchmarks.tables import Column, Row
@@ -58,12 +61,11 @@ def columns(sizes: Sizes) -> tuple[Column, ...]:
 async def measure(kind: type[Subject], task: Task) -> list[Row]:
     """Measure Treadle."""
     each = max(1, task.sizes.churned // ROUNDS)
-    mailboxes = max(1, each // task.sizes.entries_each)
+    mailboxes = max(2, each // task.sizes.entries_each)
     rates: list[float] = []
     async with opened(TreadleDrain, Path(task.folder) / "churned", task.store) as subject:
         for start in range(0, each * ROUNDS, each):
-            numbers = range(start, start + each)
-            await subject.fill([payload(number) for number in numbers], mailboxes)
+            await _fill(subject, [payload(start + number) for number in range(each)], mailboxes)
             begin = time.perf_counter()
             await subject.drain(BATCH)
             rates.append(each / (time.perf_counter() - begin))
@@ -84,6 +86,16 @@ async def measure(kind: type[Subject], task: Task) -> list[Row]:
             for name, figures in rows
         ),
     ]
+
+
+async def _fill(subject: TreadleDrain, payloads: list[str], mailboxes: int) -> None:
+    """Send payloads from two stores, so that two connections insert them."""
+    half = len(payloads) // 2
+    async with treadle.open_store(subject.url()) as other:
+        await asyncio.gather(
+            send_all(subject.opened, payloads[:half], mailboxes // 2),
+            send_all(other, payloads[half:], mailboxes // 2, prefix="n"),
+        )
 
 
 def _bloat(subject: TreadleDrain) -> float:

@@ -10,6 +10,7 @@ class AdkOnPostgres(PostgresSubject, AdkSessions):
     """A session for each thread."""
 
     name = "ADK DatabaseSessionService"
+    fills_quickly = False
 
     async def open(self) -> None:
         await PostgresSubject.open(self)
