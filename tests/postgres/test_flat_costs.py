@@ -56,6 +56,15 @@ FILTERED: dict[str, Read] = {
     "heads of an owner by update": lambda store: store.threads.list_heads(
         resource_id="x", by="updated_at", order="desc"
     ),
+    "heads of children by creation": lambda store: store.threads.list_heads(
+        parent_thread_id="t", by="created_at"
+    ),
+    "heads of children by update": lambda store: store.threads.list_heads(
+        parent_thread_id="t", by="updated_at", order="desc"
+    ),
+    "heads of an owner's children": lambda store: store.threads.list_heads(
+        resource_id="x", parent_thread_id="t", by="updated_at"
+    ),
     "runs of a thread": lambda store: store.runs.list(thread_id="t"),
     "runs of a thread, counted": lambda store: store.runs.count(thread_id="t"),
     "usage of an owner": lambda store: store.runs.usage(by="agent", resource_id="x"),

@@ -241,6 +241,23 @@ def test_a_page_of_heads_is_read_off_an_index_in_its_order(
         assert index in {node.get("Index Name") for node in nodes}, nodes
 
 
+@pytest.mark.parametrize("by", ["created_at", "updated_at"])
+@pytest.mark.parametrize("filters", [{}, {"resource_id": "x"}])
+def test_a_page_of_children_is_sorted(
+    connection: psycopg.Connection[tuple[Any, ...]],
+    location: Location,
+    by: HeadKey,
+    filters: dict[str, Any],
+) -> None:
+    """One thread's children are few of all threads, which an index in the order has."""
+    connection.execute(READING_SETTINGS.encode(), {"lock_timeout": "0"})
+    query = ListHeads(by=by, order="desc", limit=20, parent_thread_id="t", **filters)
+    (read,) = cast("tuple[Read]", next(list_heads(query, DamageLog(""))))
+    nodes = plan(connection, Queries(location).of(read))
+    used = {node.get("Index Name") for node in nodes} - {None}
+    assert used == {"threads_of_parent", "thread_bodies_pkey"}, nodes
+
+
 @pytest.mark.parametrize(
     ("filters", "index"),
     [

@@ -342,6 +342,12 @@ def test_a_query_uses_its_index(database: sqlite3.Connection, read: Read, expect
     assert not any("USE TEMP B-TREE FOR ORDER BY" in step for step in plan), plan
 
 
+def test_the_children_of_a_thread_are_found_and_sorted(database: sqlite3.Connection) -> None:
+    conditions, sort = ("parent_thread_id", "behind"), ("updated_at", "thread_id")
+    plan = plan_of(database, TEXTS.of(Read("list_children", {}, conditions, "DESC", sort)))
+    assert "SEARCH threads USING INDEX threads_of_parent (parent_thread_id=?)" in plan
+
+
 @pytest.mark.parametrize(("read", "expected"), BOUNDED.values(), ids=BOUNDED)
 def test_a_query_reads_the_rows_that_it_counts_off_an_index(
     database: sqlite3.Connection, read: Read, expected: tuple[str, ...]

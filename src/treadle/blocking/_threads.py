@@ -307,6 +307,8 @@ class Threads(ThreadWrites):
         ``list_heads(by="updated_at", order="desc", resource_id=user, with_last_message=True)``.
 
         A page costs the same however many threads there are, except on files, which look at all.
+        `roots` has no index: all that match the other filters are looked at, in order, until the
+        page is full. By a time, a page of children looks at all children of that thread.
         By `updated_at`, a thread that is updated while pages are read may come twice or not at all.
 
         Args:

@@ -298,7 +298,8 @@ def _with_last_messages(page: HeadPage, rows: Sequence[Row], damage: DamageLog) 
 
 
 def _list_heads(query: ListHeads) -> Read:
-    by_update = query.by == "updated_at"
+    are_sorted = query.parent_thread_id is not None and query.by != "id"
+    by_update = query.by == "updated_at" and not are_sorted
     filters = {
         "owner" if by_update else "resource_id": text_value(query.resource_id),
         "parent_thread_id": query.parent_thread_id,
@@ -307,10 +308,13 @@ def _list_heads(query: ListHeads) -> Read:
     conditions = [*values]
     if query.roots:
         conditions.append("roots")
-    if query.by == "created_at":
+    if query.by == "created_at" and not are_sorted:
         conditions.append("created")  # all are, but PostgreSQL's index needs it
-    sort: tuple[str, ...] = ("changed_at", "changed_id") if by_update else (query.by, "thread_id")
-    if query.by == "id":
+    name = "list_children" if are_sorted else "list_heads"
+    sort: tuple[str, ...] = (query.by, "thread_id")
+    if by_update:
+        name, sort = "list_heads_by_update", ("changed_at", "changed_id")
+    elif query.by == "id":
         sort = ("thread_id",)
     start = query.start()
     if start is not None:
@@ -318,7 +322,7 @@ def _list_heads(query: ListHeads) -> Read:
         place = (start.id,) if query.by == "id" else start.order
         values |= behind(sort, place)
     return Read(
-        "list_heads_by_update" if by_update else "list_heads",
+        name,
         values,
         tuple(conditions),
         direction_of(query.order),
