@@ -225,7 +225,7 @@ class ReadOnlyEngine(Engine):
     def _look_for_traces(self) -> object:
         """Return what changes if somebody writes to the store and closes it again.
 
-        Each time something else, if that cannot be told.
+        Each time something else, if nothing shows that.
         """
         changed_at = self._documents.changed_at()
         if self._lock.is_open:  # all who write leave hints
