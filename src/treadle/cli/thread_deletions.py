@@ -42,7 +42,7 @@ def purge(older_than: int, owner: str | None, yes: bool, as_json: bool) -> None:
     its child threads stays. Documents stay. If it is interrupted, run it again.
 
     --json: {"threads", "runs", "mailboxes", "entries"}, the numbers deleted, and "active", that of
-    the old threads that stay.
+    the old threads that stay. If there are any, "unreadable", damaged records for which some stay.
     """
     until = max(system_clock() - older_than, 0)
     if not yes:
@@ -62,3 +62,5 @@ def purge(older_than: int, owner: str | None, yes: bool, as_json: bool) -> None:
     write_line(f"purged {counted_rows(purged)}")
     if purged["active"]:
         write_line(f"left {counted(purged['active'], 'old thread')}: work waits there, or below")
+    for name in purged.get("unreadable", ()):
+        write_line(f"{name} cannot be read, so old threads stay for it; see `treadle doctor`")

@@ -435,7 +435,9 @@ class ListCollections(TimedQuery[CollectionPage], frozen=True, kw_only=True):
         for name in rows.find_collections(first):
             if not name.startswith(self.prefix):
                 return
-            if any(is_live(document, now) for document in rows.find_documents(KeyRange(name))):
+            keys = KeyRange(name)
+            is_used = any(is_live(document, now) for document in rows.find_documents(keys))
+            if is_used or any(rows.unreadable_documents(keys)):
                 yield name
 
 

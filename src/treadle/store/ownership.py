@@ -29,19 +29,20 @@ async def family_of(
     thread_id: str,
     belongs: Callable[[ThreadSummary], bool],
     note_unreadable: NoteUnreadable,
-) -> list[str]:
-    """The thread and those below it that belong to it, each before its parent.
+) -> dict[str, str]:
+    """The parents of a thread and of those below it that belong to it, each before its parent.
 
-    So a thread without an owner is found again if a deletion stops before it is deleted.
+    So a thread without an owner is found again if a deletion stops before it is deleted. The thread
+    itself counts as its own parent.
     """
+    parents = {thread_id: thread_id}  # a thread may be below itself
     found = [thread_id]
-    known = {thread_id}  # a thread may be below itself
     for parent in found:
         async for child in children_of(backend, parent, note_unreadable):
-            if child.id not in known and belongs(child):
-                known.add(child.id)
+            if child.id not in parents and belongs(child):
+                parents[child.id] = parent
                 found.append(child.id)
-    return found[::-1]
+    return dict(reversed(parents.items()))
 
 
 def _pass_over(_names: Iterable[str]) -> None:

@@ -1,7 +1,7 @@
 """Retention: threads that nobody has written to for long are deleted, unless they are active."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import cast
 
 import msgspec
@@ -11,11 +11,12 @@ from treadle.core.codec import Model, always_encoded
 from treadle.core.commands import Commands, Receipt
 from treadle.core.heads import ListHeads, LoadHead, ThreadSummary
 from treadle.core.limits import LARGEST_TIME, PAGE, Count
-from treadle.core.mailbox_queries import CountEntries, LoadMailbox
+from treadle.core.mailbox_queries import CountEntries, LoadMailbox, SearchEntries
 from treadle.core.old_threads import PurgeThread, last_written
 from treadle.core.queries import Together
-from treadle.core.run_queries import FindActiveRun, SearchRuns
-from treadle.errors import InvalidValue, shorten
+from treadle.core.run_queries import FindActiveRun, FoundRuns, SearchRuns
+from treadle.core.runs import is_active
+from treadle.errors import CorruptRecord, InvalidValue, shorten
 from treadle.store.ownership import (
     RUNS_IN_A_COMMIT,
     children_of,
@@ -32,7 +33,14 @@ class PurgedThreads(Model, frozen=True, kw_only=True):
     mailboxes: Count = always_encoded(0)
     entries: Count = always_encoded(0)
     active: Count = always_encoded(0)
-    """How many old threads stay, because they or a thread below them are active."""
+    """How many old threads stay, because they or a thread below them are active, or may be."""
+    unreadable: tuple[str, ...] = ()
+    """Records that cannot be read, such as `thread 't1'`: they stay, and the threads they are of.
+
+    Nobody knows whether they are active. In a folder, nobody even knows whose they are, as only a
+    record itself says that: then no old thread goes. `treadle doctor` says what is wrong with each.
+    Repair or remove them, and purge again.
+    """
 
 
 def check_purge(older_than: object, resource_id: object, report: object) -> None:
@@ -81,6 +89,8 @@ class ThreadPurge:
         self._counts: Counter[str] = Counter()
         self._stay: set[str] = set()
         """The old threads that stay."""
+        self._unreadable: dict[str, None] = {}
+        """The names of records that cannot be read, each once."""
 
     async def run(self) -> PurgedThreads:
         """Delete the old threads, each after its descendants."""
@@ -90,11 +100,19 @@ class ThreadPurge:
         return self._purged()
 
     def _purged(self) -> PurgedThreads:
-        return msgspec.convert({**self._counts, "active": len(self._stay)}, type=PurgedThreads)
+        found = {"active": len(self._stay), "unreadable": list(self._unreadable)}
+        return msgspec.convert({**self._counts, **found}, type=PurgedThreads)
+
+    def _note_unreadable(self, names: Iterable[str]) -> bool:
+        """Note records that cannot be read; return whether there are any."""
+        known = dict.fromkeys(names)
+        self._unreadable |= known
+        return bool(known)
 
     async def _old_threads(self) -> AsyncIterator[ThreadSummary]:
         query = ListHeads(by="updated_at", limit=PAGE, resource_id=self._resource_id)
         async for page in pages_of_heads(self._backend, query):
+            self._note_unreadable(page.unreadable)
             for thread in page.items:
                 if (thread.metadata.updated_at or 0) >= self._older_than:
                     return
@@ -103,17 +121,20 @@ class ThreadPurge:
     async def _purge_with_descendants(self, root: ThreadSummary) -> None:
         """Delete a thread after its descendants; it stays if one of them does."""
         found, parents = [root], {root.id: root.id}  # a thread may be below itself
+        parents_that_stay: set[str] = set()
         for parent in found:
-            async for child in children_of(self._backend, parent.id):
+            unreadable: list[str] = []  # one of these may be a child
+            async for child in children_of(self._backend, parent.id, unreadable.extend):
                 if child.id not in parents:
                     parents[child.id] = parent.id
                     found.append(child)
-        parents_that_stay: set[str] = set()
+            if self._note_unreadable(unreadable):
+                parents_that_stay.add(parent.id)
         for thread in reversed(found):
             if not self._may_go(thread):
                 parents_that_stay.add(parents[thread.id])
                 continue
-            if thread.id in parents_that_stay or not await self._purge(thread.id):
+            if thread.id in parents_that_stay or not await self._purge_readable(thread.id):
                 self._stay.add(thread.id)
                 parents_that_stay.add(parents[thread.id])
             self._report(self._purged())
@@ -123,32 +144,65 @@ class ThreadPurge:
         written = last_written(thread.metadata)
         return is_theirs and written is not None and written < self._older_than
 
+    async def _purge_readable(self, thread_id: str) -> bool:
+        """Do what `_purge` does; a thread with a record that cannot be read stays."""
+        try:
+            return await self._purge(thread_id)
+        except CorruptRecord as error:
+            self._note_unreadable((error.where,))
+            return False
+
     async def _purge(self, thread_id: str) -> bool:
-        """Delete a thread with its runs and its mailbox; return False if it stays."""
-        done = SearchRuns(thread_id=thread_id, statuses=("done",), limit=RUNS_IN_A_COMMIT)
-        mailbox, waiting, active, found = await self._backend.read(
+        """Delete a thread with its runs and its mailbox; return False if it stays.
+
+        Raises:
+            CorruptRecord: the thread or its mailbox cannot be read.
+        """
+        runs = SearchRuns(thread_id=thread_id, limit=RUNS_IN_A_COMMIT)
+        mailbox, waiting, some, active, found = await self._backend.read(
             Together(
                 queries=(
                     LoadMailbox(mailbox_id=thread_id),
                     CountEntries(mailbox_id=thread_id),
+                    SearchEntries(mailbox_id=thread_id, limit=1),
                     FindActiveRun(thread_id=thread_id),
-                    done,
+                    runs,
                 )
             )
         )
-        if active is not None or waiting.queued or waiting.claimed:
+        if waiting.queued or waiting.claimed or self._note_unreadable(some.unreadable):
+            return False
+        if active is not None or self._may_have_active(found):
             return False
         while len(found.items) == RUNS_IN_A_COMMIT:
             receipt = await self._commit(deletions_of(found.items))
             self._counts["runs"] += sum(receipt.results)
-            found = await self._backend.read(done)
+            found = await self._backend.read(runs)
+            if self._may_have_active(found):
+                return False
         # Not after the thread, which leads to them.
         purge = PurgeThread(thread_id=thread_id, older_than=self._older_than)
         *were_there, entries = (await self._commit((*deletions_of(found.items), purge))).results
         self._counts["runs"] += sum(were_there)
-        if entries is None:  # somebody has written to it, sent something, or deleted it meanwhile
-            return await self._backend.read(LoadHead(thread_id=thread_id)) is None
+        if entries is None:
+            return await self._is_gone(thread_id)
         self._counts["threads"] += 1
         self._counts["entries"] += entries
         self._counts["mailboxes"] += mailbox is not None
         return True
+
+    def _may_have_active(self, found: FoundRuns) -> bool:
+        """Return whether a run of a page is active, or cannot be read."""
+        return self._note_unreadable(found.unreadable) or any(map(is_active, found.items))
+
+    async def _is_gone(self, thread_id: str) -> bool:
+        """Return whether somebody else has deleted a thread that was not purged.
+
+        Otherwise somebody has written to it meanwhile, or its mailbox has what waits, or may wait.
+        """
+        entries = SearchEntries(mailbox_id=thread_id, limit=PAGE)
+        left, thread = await self._backend.read(
+            Together(queries=(entries, LoadHead(thread_id=thread_id)))
+        )
+        self._note_unreadable(left.unreadable)
+        return thread is None

@@ -237,7 +237,8 @@ class Store:
 
         It commits one thread at a time, and up to 100 of its runs before that, so that others can
         go on. If it is interrupted, do it again: it deletes what is left. A thread that somebody
-        writes to meanwhile stays, and what is sent to it; its older runs may be deleted.
+        writes to meanwhile stays, and what is sent to it; its older runs may be deleted. A thread
+        with a record that cannot be read stays: see `PurgedThreads.unreadable`.
 
         Args:
             older_than: in unix milliseconds.
@@ -246,7 +247,6 @@ class Store:
 
         Raises:
             InvalidValue: an argument has another type, or `older_than` is no time.
-            CorruptRecord: a record that would have to be changed is damaged.
         """
         check_purge(older_than, resource_id, report)
         purge = ThreadPurge(

@@ -254,6 +254,10 @@ class FileTables(Tables):
         entries = map(self.entries.__getitem__, self._indexed().unfinished(mailbox_id))
         return [entry for entry in entries if entry.status in statuses]
 
+    def damaged_entries(self, mailbox_id: str) -> Iterable[str]:
+        """Return the damaged entries that are known: each may be of the mailbox."""
+        return self.entries.unreadable()
+
     def count_entries(self, mailbox_id: str | None) -> Mapping[EntryStatus, int]:
         """Return the number of entries in each status, of a mailbox or of all."""
         if mailbox_id is not None:
