@@ -175,9 +175,9 @@ async def _restrict_sending(call: Call, own: str) -> Call:
     call = await OWN_MAILBOX.apply(call, own)
     body, me = cast("NewEntry", call.body), call.principal.id
     if body.origin != "external":
-        raise Refused(403, "forbidden", "origin: you send from outside; leave it out")
+        raise Refused(403, "forbidden", "origin must be external for an owner; leave it out")
     if body.sender_id not in (None, me):
-        raise Refused(403, "forbidden", "sender_id is somebody else; leave it out")
+        raise Refused(403, "forbidden", "sender_id must be your own id; leave it out")
     return msgspec.structs.replace(call, body=msgspec.structs.replace(body, sender_id=me))
 
 
@@ -356,7 +356,7 @@ OPERATIONS = (
     Operation(
         method="POST",
         path="/v1/mailboxes/{mailbox_id}/pause",
-        summary="Pause a mailbox: it takes what is sent to it, and gives nothing.",
+        summary="Pause a mailbox: entries can be sent to it, and none can be claimed.",
         action="pause",
         owner=OWN_MAILBOX,
         body=Pause,

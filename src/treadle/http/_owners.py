@@ -136,7 +136,7 @@ async def _filter(call: Call, own: str) -> Call:
 
 
 async def _refuse(call: Call, own: str) -> Call:
-    raise Refused(403, "forbidden", "this is about all owners, and you have one")
+    raise Refused(403, "forbidden", "this is about all owners, and you may see only what is yours")
 
 
 async def _pass(call: Call, own: str) -> Call:

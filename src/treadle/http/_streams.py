@@ -70,11 +70,16 @@ class Streams:
             Refused: with 503.
         """
         if self._have_ended:
-            raise Refused(503, "stopping", "the server stops; connect again", _LATER)
+            raise Refused(503, "stopping", "the server is stopping; connect again", _LATER)
 
     def _require_room(self, principal_id: str, limits: Limits) -> None:
         if self._of_principals[principal_id] >= limits.streams_per_principal:
             most = limits.streams_per_principal
-            raise Refused(429, "too_many_streams", f"close one of your {most} streams", _LATER)
+            raise Refused(
+                429,
+                "too_many_streams",
+                f"you have {most} open streams, the most; close one",
+                _LATER,
+            )
         if self._of_principals.total() >= limits.streams:
             raise Refused(429, "too_many_streams", "the server has too many streams", _LATER)

@@ -66,9 +66,9 @@ class Mailboxes(MailboxWrites):
     ) -> tuple[MailboxEntry, ...]:
         """Claim up to `limit` due entries, at most one from each mailbox.
 
-        A mailbox with a live lease gives nothing. Entries of the highest priority come first, then
-        those that have been due longest. An entry whose lease has expired is due again. If nothing
-        is due, the result is empty at once; `wait` waits.
+        Nothing is claimed from a mailbox with a live lease. Entries of the highest priority come
+        first, then those that have been due longest. An entry whose lease has expired is due again.
+        If nothing is due, the result is empty at once; `wait` waits.
 
         Args:
             limit: how many at most.

@@ -26,7 +26,7 @@ async def test_a_form_sends_once_however_often_it_is_pressed(
     [entry] = (await store.mailboxes.list_entries()).items
     assert entry.payload == {"n": 2**64 - 1}
     assert entry.priority == 7
-    assert said(await admin.get("/mailboxes/m")) == "It has been sent already."
+    assert said(await admin.get("/mailboxes/m")) == "It was sent already."
     other = await admin.get("/mailboxes/m")
     await admin.post(
         "/mailboxes/m/send", data={**form_of(other, "/mailboxes/m/send"), "text": "more"}
@@ -86,9 +86,9 @@ async def test_an_interrupt_says_what_it_will_supersede(
     [held] = await store.mailboxes.claim(1, consumer="w1")
     await store.mailboxes.pause("m")
     asked = await admin.get("/mailboxes/m/interrupt")
-    assert "What waits and what is held is superseded, 3 entries," in asked.text
+    assert "What is queued or claimed is superseded, 3 entries," in asked.text
     assert "Its generation becomes 1" in asked.text
-    assert "The mailbox is paused; that ends, too." in asked.text
+    assert "The mailbox is paused; its pause ends, too." in asked.text
     assert held.entry_id in asked.text
     done = await press(admin, "/mailboxes/m/interrupt", asked)
     assert said(done) == "The mailbox was interrupted: 3 entries superseded."
@@ -106,7 +106,7 @@ async def test_all_that_waits_is_cancelled_after_a_question(
     await store.mailboxes.claim(1, consumer="w1")
     asked = await admin.get("/mailboxes/m/cancel-pending")
     assert "<h1>Cancel 3 entries?</h1>" in asked.text
-    assert "who holds an entry loses it" in asked.text
+    assert "a worker that holds an entry loses it" in asked.text
     done = await press(admin, "/mailboxes/m/cancel-pending", asked)
     assert said(done) == "3 entries cancelled. Nothing waits in the mailbox."
     assert (await store.mailboxes.count_entries("m")).cancelled == 3
@@ -174,6 +174,6 @@ async def test_a_refresh_of_an_open_page_leaves_what_was_said_to_the_next(
     assert sent.status_code == 303
     for page in ("/mailboxes/t", "/", "/threads/gone"):
         refresh = await admin.get(page, headers={"hx-request": "true"})
-        assert "It is sent." not in refresh.text
-    assert said(await admin.get(sent.headers["location"])) == "It is sent."
+        assert "It was sent." not in refresh.text
+    assert said(await admin.get(sent.headers["location"])) == "It was sent."
     assert said(await admin.get(sent.headers["location"])) == ""

@@ -220,7 +220,7 @@ async def test_a_paused_turn_gets_its_answer_and_goes_on(
     assert (last.id, last.role, last.content) == ("turn-answer", "user", "yes")
     await store.mailboxes.pause("t")
     again = await act(alice, "answer", run_id="turn", decision="no")
-    assert again == "Somebody had answered it already."
+    assert again == "Somebody has answered it already."
     assert (await texts(store))[6:] == ["yes"]
 
 
@@ -246,7 +246,7 @@ async def test_a_question_that_was_answered_is_not_asked_again(
     assert ">Approve</button>" not in page
     assert "No run waits for an answer." in (await admin.get("/")).text
     again = await act(admin, "answer", run_id="turn", decision="no")
-    assert again == "Somebody had answered it already."
+    assert again == "Somebody has answered it already."
     assert len((await store.mailboxes.list_entries(mailbox_id="t")).items) == 1
     assert (await texts(store))[6:] == ["yes"]
 
@@ -261,7 +261,7 @@ async def test_a_question_whose_pause_is_over_needs_no_answer(
     assert ">Approve</button>" not in page
     assert "No run waits for an answer." in (await admin.get("/")).text
     late = await act(admin, "answer", run_id="turn", decision="no")
-    assert late == "Somebody had answered it already."
+    assert late == "Somebody has answered it already."
     await store.mailboxes.claim(consumer="w", lease_ms=60_000)
     assert ">Approve</button>" not in (await admin.get("/threads/t")).text
 

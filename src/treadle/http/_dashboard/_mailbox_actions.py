@@ -78,7 +78,7 @@ async def _send(call: Call) -> Response:
     except InvalidValue as error:
         draft = form if len(form.text) <= _LONGEST_DRAFT else None
         return await show_mailbox(call, draft=draft, mistake=str(error))
-    said = "It has been sent already." if sent.was_known else "It is sent."
+    said = "It was sent already." if sent.was_known else "It was sent."
     return redirect(call, "mailboxes", mailbox_id, said=said)
 
 
@@ -89,7 +89,7 @@ async def _pause(call: Call) -> Response:
     mailbox_id, form = call.ids["mailbox_id"], cast("PauseForm", call.body)
     until = None if form.length is None else system_clock() + _LENGTHS[form.length]
     await commit(call, Pause(mailbox_id=mailbox_id, until=until, reason=form.reason))
-    said = "The mailbox is paused. What a worker holds, it may finish."
+    said = "The mailbox is paused. A worker may finish what it holds."
     return redirect(call, form.page, mailbox_id, said=said)
 
 
@@ -136,11 +136,11 @@ async def _ask_to_interrupt(call: Call) -> Response:
     effects = [
         f"Its generation becomes {generation + 1:,}: a worker that holds an older entry can write"
         " nothing more.",
-        f"What waits and what is held is superseded, {found.number}, and its runs are closed."
-        " What is sent afterwards runs as usual.",
+        f"What is queued or claimed is superseded, {found.number}, and its runs are closed."
+        " Entries that are sent afterwards run as usual.",
     ]
     if found.is_paused:
-        effects.append("The mailbox is paused; that ends, too.")
+        effects.append("The mailbox is paused; its pause ends, too.")
     return confirm(
         call,
         question="Interrupt the mailbox?",
@@ -175,8 +175,8 @@ async def _ask_to_cancel(call: Call) -> Response:
     mailbox_id, found = call.ids["mailbox_id"], await _unfinished(call)
     is_empty = not found.first
     effect = (
-        "What waits and what is held ends, and so do its runs; who holds an entry loses it. What is"
-        " sent meanwhile is cancelled, too. This cannot be undone."
+        "What is queued or claimed ends, and so do its runs; a worker that holds an entry loses it."
+        " Entries that are sent meanwhile are cancelled, too. This cannot be undone."
     )
     return confirm(
         call,

@@ -41,7 +41,7 @@ async def _answer(call: Call) -> Response:
     if run is None or run.thread_id != about.head.id or not _may_wait(run):
         raise NotFound("run that waits", run_id)
     was_answered = run.status != "waiting" or await _answer_waiting(call, run, form)
-    said = "Somebody had answered it already." if was_answered else "The answer was given."
+    said = "Somebody has answered it already." if was_answered else "The answer was given."
     return redirect(call, "threads", call.ids["thread_id"], said=said)
 
 

@@ -165,7 +165,7 @@ async def _ask_to_delete(call: Call) -> Response:
 async def _delete(call: Call) -> Response:
     thread_id = call.ids["thread_id"]
     if cast("DeleteForm", call.body).confirmation not in (thread_id, printable(thread_id)):
-        raise InvalidValue("confirmation", "type the id of the thread, to the letter")
+        raise InvalidValue("confirmation", "type the id of the thread exactly as it is shown")
     await call.store.threads.delete(thread_id)
     return redirect(call, "threads", said="The thread was deleted.")
 

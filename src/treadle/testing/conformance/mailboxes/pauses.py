@@ -1,4 +1,4 @@
-"""Pauses: a paused mailbox takes what is sent to it, and gives nothing."""
+"""Pauses: entries can be sent to a paused mailbox, and none can be claimed from it."""
 
 from msgspec.structs import replace
 
