@@ -191,7 +191,7 @@ FINDERS: dict[str, Callable[[WorkingSet], object]] = {
     "find_deltas": lambda rows: rows.find_deltas("t", 0),
     "find_claimable": lambda rows: rows.find_claimable(ClaimRequest(consumer="w"), 0),
     "find_documents": lambda rows: rows.find_documents(KeyRange("c")),
-    "find_expired": lambda rows: rows.find_expired(5),
+    "find_expired": lambda rows: rows.find_expired(5, 1),
     "find_collections": lambda rows: rows.find_collections(""),
     "unreadable_documents": lambda rows: rows.unreadable_documents(KeyRange("c")),
     "get a document": lambda rows: rows.documents.get("c\x1fk"),

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -21,6 +21,7 @@ from treadle import (
     open_store,
 )
 from treadle.backends._hints import Hints
+from treadle.core.limits import PAGE
 from treadle.store import following
 from treadle.testing._harness.listening import Listener, listening
 
@@ -58,6 +59,30 @@ async def test_each_version_comes_once_and_in_order(store: Store) -> None:
         await until(follower, 12)
     assert versions(follower) == list(range(1, 13))
     assert tuple(follower.items) == await store.threads.list_deltas("t", 0)
+
+
+@every_backend
+async def test_what_was_missed_is_read_in_pages(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A follower that is far behind has a page in memory, and waits for no hint before the next."""
+    count, read = 2 * PAGE + 1, following._news
+    pages: list[int] = []
+
+    async def counted(*arguments: Any) -> Any:
+        items, runs = await read(*arguments)
+        pages.append(len(items))
+        return items, runs
+
+    monkeypatch.setattr(following, "_news", counted)
+    await store.threads.create(Thread(id="t"))
+    async with store.batch() as step:
+        for number in range(count):
+            step.threads.append("t", Message.user(str(number)))
+    async with following_from(store, 0) as follower:
+        await until(follower, count)
+    assert versions(follower) == list(range(1, count + 1))
+    assert pages[:3] == [PAGE, PAGE, 1]
 
 
 @every_backend

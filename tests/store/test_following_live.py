@@ -28,6 +28,7 @@ from treadle import (
     open_store,
 )
 from treadle.backends.memory.backend import MemoryBackend
+from treadle.core.limits import PAGE
 from treadle.core.runs import RunStatus
 from treadle.core.shown_runs import MOST_SHOWN, ShownRuns
 from treadle.testing._harness.listening import listening
@@ -129,6 +130,21 @@ async def test_an_end_comes_behind_the_delta_that_says_it(store: Store) -> None:
     ends = [("r1", "waiting", None), ("r1", "done", None)]
     found = shown(follower.items)
     assert [*found[:6], found[7]] == [1, 2, ends[0], 3, 4, ends[1], 5]
+
+
+@every_backend
+async def test_an_end_comes_behind_all_pages_of_deltas(store: Store) -> None:
+    count = 2 * PAGE + 1
+    await store.threads.create(Thread(id="t"))
+    async with store.batch() as step:
+        meta = RunMeta(agent_id="a", status="running")
+        step.threads.append("t", ThreadChangeSet(run_id="r1", run_meta=meta))
+        for _ in range(count - 1):
+            step.threads.append("t", Message.user("more"))
+        step.runs.upsert(RunRecord(run_id="r1", thread_id="t", status="done"))
+    async with listening(store.threads.follow("t", 0, live=True)) as follower:
+        await follower.until(lambda items: len(items) == count + 1)
+    assert shown(follower.items) == [*range(1, count + 1), ("r1", "done", None)]
 
 
 async def test_a_follower_that_shows_nothing_reads_no_runs() -> None:

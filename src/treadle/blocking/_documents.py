@@ -6,7 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from treadle.blocking._portal import Portal
 from treadle.core.codec import Json
-from treadle.core.documents import CollectionPage, Document, DocumentPage, Stored
+from treadle.core.documents import KEYS, CollectionPage, Document, DocumentPage, Stored
 from treadle.core.pages import Order
 from treadle.store import documents as original
 from treadle.store.documents import AnyKey
@@ -172,22 +172,29 @@ class DocumentWrites:
         )
 
     def purge(
-        self, expired_before: int, *, among: Iterable[tuple[str, AnyKey]] | None = None
+        self,
+        expired_before: int,
+        *,
+        among: Iterable[tuple[str, AnyKey]] | None = None,
+        limit: int = KEYS,
     ) -> int:
-        """Delete the documents that expired before a time. Returns how many there were.
+        """Delete documents that expired before a time, in one step. Returns how many there were.
 
         They count as absent already; this makes room. One that has not expired yet stays, whatever
-        time is given. A worker does it: see `purge_documents` of `treadle.worker.Worker`.
+        time is given. What is behind the first `limit` stays for another call; until none is left,
+        `Store.purge_documents` calls it. A worker does it, too: see `purge_documents` of
+        `treadle.worker.Worker`.
 
         Args:
             expired_before: the time, in unix milliseconds.
             among: only documents of these collections and keys, at most 1,000, such as those of
-                `list_expired`; those that were written again meanwhile stay. None: all.
+                `list_expired`; those that were written again meanwhile stay. None: any.
+            limit: how many at most, those that expired first, clamped to 1..1,000.
 
         Raises:
             InvalidId, InvalidValue: an argument is out of its range.
         """
-        return self._portal.call(self._writes.purge(expired_before, among=among))
+        return self._portal.call(self._writes.purge(expired_before, among=among, limit=limit))
 
 
 class Documents(DocumentWrites):

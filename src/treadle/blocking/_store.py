@@ -155,6 +155,21 @@ class Store(Opening):
             self._store.purge_threads(older_than, resource_id=resource_id, report=report)
         )
 
+    def purge_documents(self, expired_before: int) -> int:
+        """Delete all documents that expired before a time. Returns how many there were.
+
+        It commits up to 1,000 at a time, so that others can go on, and no more than that are in
+        memory. If it is interrupted, do it again: it deletes what is left. One that has not expired
+        yet stays, whatever time is given.
+
+        Args:
+            expired_before: the time, in unix milliseconds.
+
+        Raises:
+            InvalidValue: it is no time.
+        """
+        return self._portal.call(self._store.purge_documents(expired_before))
+
     def changes(
         self, *, thread_id: str | None = None, mailbox_id: str | None = None
     ) -> Generator[Hint, None, None]:

@@ -16,6 +16,7 @@ from treadle.core.keys import (
     check_key,
     check_range,
     check_text,
+    join,
     key_range,
     row_key,
 )
@@ -110,8 +111,8 @@ class DocumentRows(Protocol):
         """The documents that cannot be read and may be in a range, as far as they are known."""
         ...
 
-    def find_expired(self, before: int) -> Iterable[Document]:
-        """The documents that expired before a time (unix milliseconds), in no order."""
+    def find_expired(self, before: int, limit: int) -> Iterable[Document]:
+        """The first `limit` documents that expired before a time, in `expiry_order`."""
         ...
 
     def new_version(self, least: int) -> int:
@@ -130,6 +131,11 @@ def is_live(document: Document, now: int) -> bool:
 def has_expired(document: Document, before: int) -> bool:
     """Return whether the document expired before a time."""
     return document.expires_at is not None and document.expires_at < before
+
+
+def expiry_order(document: Document) -> tuple[int, str, str]:
+    """Sort documents by when they expire, those that do so first."""
+    return document.expires_at or 0, document.collection, join(document.key)
 
 
 def find_live(rows: DocumentRows, collection: str, key: Key, now: int) -> Document | None:

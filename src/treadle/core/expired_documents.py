@@ -1,7 +1,6 @@
 """Documents that have expired: which they are, and how they are removed."""
 
 from collections.abc import Iterable, Iterator
-from heapq import nsmallest
 
 import msgspec
 
@@ -9,7 +8,7 @@ from treadle.core.codec import Model
 from treadle.core.commands import Command
 from treadle.core.documents import KEYS, Document, DocumentRows, has_expired, is_live
 from treadle.core.ids import CollectionId, check_id
-from treadle.core.keys import Key, check_key, join, row_key
+from treadle.core.keys import Key, check_key, row_key
 from treadle.core.limits import Bound, Time, clamp_page
 from treadle.core.queries import TimedQuery
 from treadle.core.read_set import ReadSet
@@ -24,14 +23,16 @@ class DocumentName(Model, frozen=True, kw_only=True):
 
 
 class PurgeDocuments(Command[int], frozen=True, kw_only=True):
-    """Deletes the documents that expired before `expired_before`. Result: how many.
+    """Deletes documents that expired before `expired_before`. Result: how many.
 
     A document that has not expired by now stays, even if `expired_before` is later.
     """
 
     expired_before: Time
     among: tuple[DocumentName, ...] | None = None
-    """Only these documents, at most 1,000; None: all."""
+    """Only these documents, at most 1,000; None: any."""
+    limit: Bound = KEYS
+    """How many at most, clamped to 1..1,000: those that expired first."""
 
     def check(self) -> None:
         """Refuse keys that cannot be stored, and too many."""
@@ -45,9 +46,9 @@ class PurgeDocuments(Command[int], frozen=True, kw_only=True):
             check_key(name.key, f"purgeDocuments.among[{position}].key")
 
     def touches(self, read_set: ReadSet) -> None:
-        """The documents that expired before that time, or those that are named."""
+        """The first documents that expired before that time, or those that are named."""
         if self.among is None:
-            read_set.expired_before.add(self.expired_before)
+            read_set.add_expired(self.expired_before, self._number)
         else:
             read_set.documents.update(_rows_of(self.among))
 
@@ -59,9 +60,13 @@ class PurgeDocuments(Command[int], frozen=True, kw_only=True):
             rows.documents.remove(row_key(document.collection, document.key))
         return len(expired)
 
+    @property
+    def _number(self) -> int:
+        return max(1, min(self.limit, KEYS))
+
     def _find_expired(self, rows: DocumentRows) -> Iterable[Document]:
         if self.among is None:
-            return rows.find_expired(self.expired_before)
+            return rows.find_expired(self.expired_before, self._number)
         named = map(rows.documents.get, dict.fromkeys(_rows_of(self.among)))
         return [each for each in named if each and has_expired(each, self.expired_before)]
 
@@ -77,10 +82,5 @@ class ListExpired(TimedQuery[tuple[Document, ...]], frozen=True, kw_only=True):
 
     def answer(self, rows: DocumentRows, now: int) -> tuple[Document, ...]:
         """Take the first ones."""
-        found = rows.find_expired(now + 1)
-        first = nsmallest(clamp_page(self.limit), found, key=_expiry_order)
+        first = rows.find_expired(now + 1, clamp_page(self.limit))
         return tuple(msgspec.structs.replace(document, value=None) for document in first)
-
-
-def _expiry_order(document: Document) -> tuple[int, str, str]:
-    return document.expires_at or 0, document.collection, join(document.key)

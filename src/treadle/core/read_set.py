@@ -62,8 +62,8 @@ class ReadSet(msgspec.Struct):
     """Those of `documents` that nobody may create at the same time if they do not exist."""
     document_ranges: set[tuple[str, str, str | None]] = msgspec.field(default_factory=set)
     """Ranges of joined keys of a collection (see `KeyRange`), all of whose documents are loaded."""
-    expired_before: set[int] = msgspec.field(default_factory=set)
-    """Times before which documents expired that are purged; all of them are loaded."""
+    expired_before: dict[int, int] = msgspec.field(default_factory=dict)
+    """Times before which documents expired that are purged, and how many at most."""
 
     def add_messages_from(self, thread_id: str, position: int) -> None:
         """Add the messages of a thread from a position to its end."""
@@ -85,6 +85,17 @@ class ReadSet(msgspec.Struct):
         """Return how many entries of each queue are loaded for the takes."""
         # The other commands may end entries that they name, which a take then passes over.
         return min(sum(self.waiting.values()) + len(self.entries), LARGEST_TIME)
+
+    def add_expired(self, before: int, number: int) -> None:
+        """Add `number` more documents that expired before a time, those that did so first."""
+        self.expired_before[before] = min(self.expired_before.get(before, 0) + number, LARGEST_TIME)
+
+    def first_expired(self) -> int:
+        """Return how many of the documents that expired before a time are loaded for the purges."""
+        if self.document_ranges:  # any of them may be deleted before, with its range
+            return LARGEST_TIME
+        # Each purge takes what those before it have left, and may pass over what others write.
+        return min(sum(self.expired_before.values()) + len(self.documents), LARGEST_TIME)
 
     def first_loaded(self, thread_id: str, count: int) -> int:
         """Return the position from which the messages of a thread with `count` are loaded."""

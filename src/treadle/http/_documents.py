@@ -16,7 +16,6 @@ from treadle.core.documents import (
     ListDocuments,
     Stored,
 )
-from treadle.core.expired_documents import PurgeDocuments
 from treadle.core.keys import Key
 from treadle.core.limits import Time, Version
 from treadle.errors import InvalidValue, NotFound, shorten
@@ -164,8 +163,8 @@ async def _delete_range(call: Call) -> Response:
 
 
 async def _purge(call: Call) -> Response:
-    command = PurgeDocuments(expired_before=cast("DocumentPurge", call.body).expired_before)
-    return answer(call, Number(count=await commit(call, command)))
+    expired_before = cast("DocumentPurge", call.body).expired_before
+    return answer(call, Number(count=await call.store.purge_documents(expired_before)))
 
 
 OPERATIONS = (

@@ -19,6 +19,7 @@ from treadle.core.following import (
 )
 from treadle.core.heads import LoadHead
 from treadle.core.hints import Hint
+from treadle.core.limits import PAGE
 from treadle.core.queries import Together
 from treadle.core.shown_runs import ShownRuns
 from treadle.core.thread_queries import ListDeltas, LoadThread
@@ -66,12 +67,14 @@ class Following:
         self, query: ListDeltas, from_now: bool, shown: ShownRuns | None
     ) -> AsyncGenerator[FollowedItem | RunEnded]:
         """Yield what `follow` yields, and behind it which of the runs that are shown have ended."""
+        query = msgspec.structs.replace(query, limit=PAGE)
         listener = listen(self._backend, frozenset({Hint(kind="thread", id=query.thread_id)}))
-        is_known = False
+        is_known = has_more = False
         try:
             while True:
                 try:
-                    await self._followers.wait_for(partial(listener.next, LOOK_SECONDS))
+                    seconds = 0.0 if has_more else LOOK_SECONDS
+                    await self._followers.wait_for(partial(listener.next, seconds))
                     if from_now and not is_known:
                         query = await _from_present(self._backend, query)
                     items, runs = await _news(self._backend, query, shown)
@@ -81,7 +84,7 @@ class Following:
                     if not is_known:
                         raise
                     items, runs = (ThreadDeleted(thread_id=query.thread_id),), ()
-                is_known = True
+                is_known, has_more = True, len(items) == PAGE
                 for item in items:
                     yield item
                     match item:
@@ -96,7 +99,8 @@ class Following:
                             return
                         case _:
                             assert_never(item)
-                for end in () if shown is None else shown.ended(runs):
+                # A run may have ended behind the deltas of a page.
+                for end in () if shown is None or has_more else shown.ended(runs):
                     yield end
         finally:
             listener.stop()

@@ -254,6 +254,24 @@ class Store:
         )
         return await purge.run()
 
+    async def purge_documents(self, expired_before: int) -> int:
+        """Delete all documents that expired before a time. Returns how many there were.
+
+        It commits up to 1,000 at a time, so that others can go on, and no more than that are in
+        memory. If it is interrupted, do it again: it deletes what is left. One that has not expired
+        yet stays, whatever time is given.
+
+        Args:
+            expired_before: the time, in unix milliseconds.
+
+        Raises:
+            InvalidValue: it is no time.
+        """
+        count = 0
+        while purged := await self.documents.purge(expired_before):
+            count += purged
+        return count
+
     def changes(
         self, *, thread_id: str | None = None, mailbox_id: str | None = None
     ) -> AsyncGenerator[Hint]:

@@ -104,7 +104,9 @@ class Hasty(Twisted):
 
     def twist(self, command: AnyCommand) -> AnyCommand:
         if isinstance(command, PurgeDocuments):
-            return _AsTold(expired_before=command.expired_before, among=command.among)
+            return _AsTold(
+                expired_before=command.expired_before, among=command.among, limit=command.limit
+            )
         return command
 
 

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import heapify, heappop
 from itertools import islice
 from typing import Any, NoReturn
 
@@ -12,7 +13,7 @@ from treadle.backends.files._collection_index import CollectionIndex, line_of, r
 from treadle.backends.files.documents import Documents, fold
 from treadle.backends.model.tables import Change, Put, RowTable
 from treadle.core.documents import Document, has_expired
-from treadle.core.keys import KeyRange, row_key, split, split_row_key
+from treadle.core.keys import KeyRange, join, row_key, split, split_row_key
 from treadle.core.pages import Order
 from treadle.errors import AlreadyExists, CorruptRecord
 
@@ -91,14 +92,47 @@ class DocumentTable(RowTable[Document]):
             yield from self._readable(keys.collection, index, some)
 
     def find_expired(self, before: int) -> Iterator[Document]:
-        """Yield the documents that expired before a time, except damaged ones."""
-        for name in self.find_collections(""):
-            index = self._index(name)
-            keys = {key for key, time in index.expiring.items() if time < before}
-            keys.update(self._changed_in(KeyRange(name)))
-            for document in self._readable(name, index, sorted(keys)):
+        """Yield the documents that expired before a time, in `expiry_order`.
+
+        Damaged ones are left out. The caller may stop early: what comes later is not read.
+        """
+        expired = [
+            (time, name, key)
+            for name in self.find_collections("")
+            for key, time in self._expiring_in(name)
+            if time < before
+        ]
+        heapify(expired)  # not sorted: a page is wanted, of what may be very many
+        while expired:
+            first = [heappop(expired)[1:] for _ in range(min(_READ_TOGETHER, len(expired)))]
+            for document in self._readable_at(first):
                 if has_expired(document, before):
                     yield document
+
+    def _readable_at(self, places: Sequence[tuple[str, str]]) -> Iterator[Document]:
+        """Yield the documents at some keys of collections, as `_readable` does."""
+        keys_of: dict[str, list[str]] = {}
+        for name, key in places:
+            keys_of.setdefault(name, []).append(key)
+        found = {
+            (name, join(document.key)): document
+            for name, keys in keys_of.items()
+            for document in self._readable(name, self._index(name), keys)
+        }
+        return (found[place] for place in places if place in found)
+
+    def _expiring_in(self, collection: str) -> Iterator[tuple[str, int]]:
+        """Yield the keys of a collection whose documents expire, and when."""
+        changed = {
+            key: self._changed[row_key(collection, (key,))]
+            for key in self._changed_in(KeyRange(collection))
+        }
+        for key, time in self._index(collection).expiring.items():
+            if key not in changed:
+                yield key, time
+        for key, document in changed.items():
+            if document is not None and document.expires_at is not None:
+                yield key, document.expires_at
 
     def find_collections(self, first: str) -> Iterator[str]:
         """Yield the collections, `first` or later, that may have documents; not damaged ones."""

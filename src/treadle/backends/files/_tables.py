@@ -1,6 +1,7 @@
 """The model's tables over documents, with an index where the model would look at every row."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, TypeVar, cast
 
 from treadle.backends.files._cache import RowCache, row_reader
@@ -171,9 +172,9 @@ class FileTables(Tables):
         """Return the documents in a range, by their keys, except damaged ones."""
         return self.documents.find_range(keys, order)
 
-    def find_expired(self, before: int) -> Iterable[Document]:
-        """Return the documents that expired before a time (unix milliseconds)."""
-        return self.documents.find_expired(before)
+    def find_expired(self, before: int, limit: int) -> Iterable[Document]:
+        """Return the first `limit` documents that expired before a time, except damaged ones."""
+        return islice(self.documents.find_expired(before), limit)
 
     def find_collections(self, first: str) -> Iterable[str]:
         """Return the collections, `first` or later, that may have documents; in order."""

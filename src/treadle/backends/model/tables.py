@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from functools import partial
+from heapq import nsmallest
 from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
 
 import msgspec
@@ -16,7 +17,7 @@ from treadle.backends.model.active_runs import ActiveRuns
 from treadle.backends.model.known_messages import KnownMessages
 from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.core.claims import ClaimRequest, choose, due_time, is_kept
-from treadle.core.documents import Document, has_expired
+from treadle.core.documents import Document, expiry_order, has_expired
 from treadle.core.heads import ThreadSummary, summarized
 from treadle.core.keys import END, SEPARATOR, KeyRange, split_row_key
 from treadle.core.limits import next_number
@@ -359,9 +360,10 @@ class Tables:
         """The entries of a mailbox that cannot be read: none that say whose they are."""
         return ()
 
-    def find_expired(self, before: int) -> Iterable[Document]:
-        """The documents that expired before a time (unix milliseconds)."""
-        return [document for document in self.documents.values() if has_expired(document, before)]
+    def find_expired(self, before: int, limit: int) -> Iterable[Document]:
+        """The first `limit` documents that expired before a time (unix milliseconds)."""
+        found = (each for each in self.documents.values() if has_expired(each, before))
+        return nsmallest(limit, found, key=expiry_order)
 
     def new_version(self, least: int) -> int:
         """A version that is at least `least` and larger than all that were given out before."""

@@ -95,7 +95,8 @@ def _reads_of_documents(read_set: ReadSet) -> list[Read]:
         reads.append(Read("load_documents_for_update", pairs))
     reads += map(read_range, sorted(starmap(KeyRange, read_set.document_ranges), key=repr))
     for time in sorted(read_set.expired_before):
-        reads.append(Read("load_expired_documents", {"expired_before": time}))
+        values = {"expired_before": time, "number": read_set.first_expired()}
+        reads.append(Read("load_expired_documents", values))
     return reads
 
 

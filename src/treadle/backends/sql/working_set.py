@@ -7,6 +7,7 @@ loaded" must not look like "does not exist".
 """
 
 from collections.abc import Callable, Collection, Iterable
+from heapq import nsmallest
 from itertools import repeat
 from typing import Any, TypeVar
 
@@ -45,7 +46,7 @@ from treadle.backends.sql.thread_rows import (
     read_locked_thread,
     read_message,
 )
-from treadle.core.documents import Document, has_expired
+from treadle.core.documents import Document, expiry_order, has_expired
 from treadle.core.keys import KeyRange, join, row_key
 from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxState, is_terminal
 from treadle.core.messages import StoredMessage
@@ -453,11 +454,12 @@ class WorkingSet(RefusingTables):
         ]
         return sorted(found, key=lambda document: document.key, reverse=order == "desc")
 
-    def find_expired(self, before: int) -> list[Document]:
-        """The documents that expired before a time (unix milliseconds)."""
-        if before not in self._read_set.expired_before:
-            raise NotLoaded(f"documents that expired before {before}")
-        return [document for document in self.documents.loaded() if has_expired(document, before)]
+    def find_expired(self, before: int, limit: int) -> list[Document]:
+        """The first `limit` documents that expired before a time (unix milliseconds)."""
+        if self._read_set.expired_before.get(before, 0) < limit:
+            raise NotLoaded(f"{limit} documents that expired before {before}")
+        found = (each for each in self.documents.loaded() if has_expired(each, before))
+        return nsmallest(limit, found, key=expiry_order)
 
     def _index(self, before: Row | None, after: Row | None) -> None:
         if isinstance(before, MailboxEntry):

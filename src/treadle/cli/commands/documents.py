@@ -201,7 +201,7 @@ def purge_documents(older_than: int, as_json: bool) -> None:
     --json: {"purged": N}.
     """
     before = max(system_clock() - older_than, 0)
-    count = change_store(lambda store: store.documents.purge(before))
+    count = change_store(lambda store: store.purge_documents(before))
     if as_json:
         write_json({"purged": count})
     else:

@@ -24,12 +24,17 @@ MAILBOXES = ("box", "other")
 
 
 async def prepare(store: Store) -> None:
-    """Write threads, two entries in a mailbox, the first of them claimed, and one in another."""
+    """Write threads, two entries in a mailbox, the first of them claimed, and one in another.
+
+    And three documents that have expired.
+    """
     async with store.batch() as step:
         step.threads.create(Thread(id="t"))
         step.threads.create(Thread(id="said", messages=says("one", "two", "three").messages))
         for each in (entry("held", priority=9), entry("next"), entry("third", "other")):
             step.mailboxes.enqueue(each)
+        for number in range(3):
+            step.documents.put("c", str(number), number, expires_at=number)
     held = await claim_one(store, "box", consumer="holder", lease_ms=30_000)
     await store.threads.create(Thread(id="token", state=held.claim_token))
 
@@ -156,6 +161,16 @@ async def interrupt_once(store: Store) -> Any:
 async def interrupt_first(store: Store) -> Any:
     """Interrupt a mailbox that does not exist, if nobody has done so."""
     return await store.mailboxes.interrupt("unknown", expected=0)
+
+
+async def purge_documents(store: Store) -> Any:
+    """Purge two of the three documents that have expired."""
+    return await store.documents.purge(9, limit=2)
+
+
+async def put_expired(store: Store) -> Any:
+    """Write one again that has expired."""
+    return (await store.documents.put("c", "0", "again")).created
 
 
 async def cancel(store: Store) -> Any:

@@ -96,6 +96,7 @@ def seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
             PurgeDocuments,
             expired_before=times(now),
             among=st.none() | st.lists(names, max_size=4).map(tuple),
+            limit=st.sampled_from([1, 2, 1_000]),
         ),
         st.builds(
             RestoreDocument,

@@ -74,6 +74,7 @@ FIXED: dict[str, Any] = {
     "updateThread.expected": 0,
     "checkThread.expected": 0,
     "deleteThread.expected": 0,
+    "interrupt.expected": 0,
     "hold.now": 0,
     "take.now": 0,
     "listHeads.after": None,

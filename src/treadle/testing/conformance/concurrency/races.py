@@ -49,6 +49,8 @@ RACES: dict[str, tuple[Operation, Operation]] = {
     "two first interrupts": (operations.interrupt_first, operations.interrupt_first),
     "send against interrupt": (operations.send_to_box, operations.interrupt),
     "enqueue against interrupt": (operations.enqueue_in_box, operations.interrupt),
+    "two purges of documents": (operations.purge_documents, operations.purge_documents),
+    "a purge of documents against a put": (operations.purge_documents, operations.put_expired),
     "two sends of one dedupe key": (operations.send_once, operations.send_again),
 }
 TURNED: dict[str, tuple[Operation, Operation]] = {

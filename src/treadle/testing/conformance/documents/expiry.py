@@ -91,6 +91,51 @@ async def a_purge_removes_what_expired_before_a_time(store: Store, clock: Manual
     expect((await store.documents.collections(now=0)).items, ("c0",))
 
 
+@checks.add(Guarantee.DOCUMENTS_CHANGE_BY_RULE, each={"one by one": 1, "in pairs": 2})
+async def a_purge_with_a_limit_removes_what_expired_first(
+    store: Store, clock: ManualClock, limit: int
+) -> None:
+    for number, key in enumerate("dcba"):
+        await store.documents.put("c1", key, 1, expires_at=number // 2)
+    await store.documents.put("c0", ("z", "y"), 1, expires_at=1)
+    await store.documents.put("c0", "later", 1, expires_at=clock.now + 1)
+    for first in range(0, len(EXPIRED), limit):
+        left = await store.documents.list_expired()
+        expect([(each.collection, each.key) for each in left], EXPIRED[first:])
+        purged = await store.documents.purge(LARGEST_TIME, limit=limit)
+        expect(purged, min(limit, len(EXPIRED) - first))
+    expect(await store.documents.purge(LARGEST_TIME, limit=limit), 0)
+    expect(await store.documents.load("c0", "later", now=0) is not None, True)
+
+
+@checks.add(Guarantee.ONE_ORDER)
+async def each_purge_of_a_batch_takes_what_those_before_it_have_left(store: Store) -> None:
+    for number in range(9):
+        await store.documents.put("c", str(number), 1, expires_at=number)
+    async with store.batch() as step:
+        step.documents.put("c", "0", 2)
+        first = step.documents.purge(9, limit=2)
+        step.documents.delete("c", "3")
+        second = step.documents.purge(6, limit=2)
+        step.documents.put("c", "new", 1, expires_at=0)
+        last = step.documents.purge(9, limit=2)
+    expect((first.result, second.result, last.result), (2, 2, 2))
+    left = [each.key for each in (await store.documents.list("c", now=0)).items]
+    expect(left, [("0",), ("7",), ("8",)])
+
+
+@checks.add(Guarantee.ONE_ORDER)
+async def a_purge_takes_what_a_deleted_range_has_left(store: Store) -> None:
+    for number in range(6):
+        await store.documents.put("c", str(number), 1, expires_at=number)
+    async with store.batch() as step:
+        step.documents.delete_range("c", before="4")
+        purged = step.documents.purge(9, limit=1)
+    expect(purged.result, 1)
+    left = [each.key for each in (await store.documents.list("c", now=0)).items]
+    expect(left, [("5",)])
+
+
 @checks.add(Guarantee.DOCUMENTS_CHANGE_BY_RULE)
 async def what_expired_first_is_listed_first(store: Store, clock: ManualClock) -> None:
     for number, key in enumerate("dcba"):
