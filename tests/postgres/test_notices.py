@@ -6,10 +6,13 @@ import selectors
 import threading
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.postgres.activity import until_listening
-from treadle import Store, open_store
+from treadle import Store, Thread, open_store
+from treadle.backends.postgres._live import LiveNotices
+from treadle.backends.postgres.location import parse_location
 
 
 async def check_that_a_send_ends_the_wait(store: Store, waiting: "asyncio.Future[None]") -> None:
@@ -61,3 +64,47 @@ async def test_notices_are_heard_again_after_the_process_lacked_something(
             await asyncio.to_thread(failed.wait, 10)
             await until_listening(url)
         await check_that_a_send_ends_the_wait(store, waiting)
+
+
+END = """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE application_name = %s AND query LIKE %s"""
+
+
+def end_sessions(url: str, name: str, query: str) -> None:
+    """Let the server end the sessions whose last statement was this one, as when it restarts."""
+    with psycopg.connect(parse_location(url).conninfo, autocommit=True) as connection:
+        assert set(connection.execute(END, [name, query]).fetchall()) == {(True,)}
+
+
+async def test_a_live_value_is_not_lost_with_a_session_that_was_idle(
+    url: str, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever ends idle sessions would take the beginning of each answer."""
+    monkeypatch.setattr("treadle.backends.postgres._channel.NOTICE_IDLE_SECONDS", 0)
+    async with (
+        open_store(f"{url}&application_name={schema}") as store,
+        open_store(url) as elsewhere,
+    ):
+        await store.threads.create(Thread(id="t"))
+        async with elsewhere.live.follow("t") as values:
+            for value in (1, 2):
+                await store.live.publish("t", value)
+                assert await asyncio.wait_for(anext(values), 10) == value
+                end_sessions(url, schema, "SELECT pg_catalog.pg_notify%")
+
+
+async def test_who_begins_to_follow_waits_for_a_listener_that_was_lost(
+    url: str, schema: str
+) -> None:
+    notices = LiveNotices(parse_location(f"{url}&application_name={schema}"), call_seconds=5)
+    try:
+        await notices.follow("t")
+        assert notices.is_listening.is_set()
+        end_sessions(url, schema, "LISTEN%")
+        async with asyncio.timeout(10):
+            while notices.is_listening.is_set():  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        await notices.follow("t")
+        assert notices.is_listening.is_set()
+    finally:
+        notices.close()

@@ -8,6 +8,7 @@ import logging
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import psycopg
@@ -17,6 +18,7 @@ from treadle.backends._deadline import Patience
 from treadle.backends._forks import give_up_in_children
 from treadle.backends.postgres._limits import (
     CHECK_SECONDS,
+    NOTICE_IDLE_SECONDS,
     NOTICE_PAUSE_SECONDS,
     NOTICE_RETRY_SECONDS,
     NOTICE_SECONDS,
@@ -66,7 +68,7 @@ class Channel:
         self._threads: dict[str, threading.Thread] = {}
         self._end, self._ending = socket.socketpair()
         self.is_listening = threading.Event()
-        """Set once the notices of others are heard."""
+        """Set while the notices of others are heard, and once the channel is closed."""
         give_up_in_children(self)
 
     def begin(self) -> None:
@@ -98,12 +100,12 @@ class Channel:
         """End both threads."""
         self._closing.set()
         self._wanted.set()
-        self.is_listening.set()  # nobody waits for it any longer
         # `close` is not enough: a child that was forked may have a copy, which keeps it open.
         self._end.shutdown(socket.SHUT_RDWR)
         self._end.close()
         for thread in self._threads.values():
             thread.join()
+        self.is_listening.set()  # nobody waits for it any longer
         self._ending.close()
 
     def give_up(self) -> None:
@@ -128,6 +130,7 @@ class Channel:
     def _connected(self, work: Callable[[Connection], None]) -> None:
         """Work on a connection of its own, and on a new one whenever it is lost."""
         while not self._closing.is_set():
+            begun = time.monotonic()
             try:
                 with connect(
                     self._location, self._patience(), self._connection_class
@@ -135,11 +138,18 @@ class Channel:
                     work(connection)
             except _PASSING as error:
                 _LOG.warning("notices wait for the server: %s", error)
-                self._closing.wait(NOTICE_RETRY_SECONDS)
+                # One that was there for long is replaced at once.
+                self._closing.wait(begun + NOTICE_RETRY_SECONDS - time.monotonic())
 
     def _listen(self, connection: Connection) -> None:
         connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
         connection.patience = None  # `notifies` does not wait
+        try:
+            self._hear_all(connection)
+        finally:
+            self.is_listening.clear()
+
+    def _hear_all(self, connection: Connection) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(connection.fileno(), selectors.EVENT_READ)
             # Readable once the other end is closed: so `close` ends the select.
@@ -163,7 +173,10 @@ class Channel:
         return Patience.of(self._seconds, lambda: not self._closing.is_set())
 
     def _notify(self, connection: Connection) -> None:
+        used = time.monotonic()
         while self._wanted.wait() and not self._closing.is_set():
+            if time.monotonic() - used > NOTICE_IDLE_SECONDS:
+                self._check(connection)  # before anything is taken, which might be lost with it
             self._wanted.clear()
             try:
                 self._send(connection, self.take())
@@ -171,6 +184,7 @@ class Channel:
                 self.put_back()  # once there is a connection again
                 self.notify()
                 raise
+            used = time.monotonic()
             self._closing.wait(NOTICE_PAUSE_SECONDS)
 
     def _send(self, connection: Connection, payloads: list[str]) -> None:

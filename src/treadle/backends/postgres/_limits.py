@@ -119,8 +119,11 @@ NOTICE_PAUSE_SECONDS = 0.01
 """The pause between two notices of a process: each wakes all who wait, and costs a transaction."""
 
 NOTICE_RETRY_SECONDS = 1.0
-"""The pause before notices connect again. They are hints, and must not add to a server's
-trouble."""
+"""How often notices connect again. They are hints, and must not add to a server's trouble."""
+
+NOTICE_IDLE_SECONDS = 1.0
+"""After how long without use a connection for notices is asked for an answer before it is used. The
+server may have ended it; a live value that is sent on it would be lost."""
 
 NOTICE_SECONDS = 5.0
 """How long the server may take over a notice."""
