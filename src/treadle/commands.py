@@ -4,6 +4,7 @@
 `Store.purge_threads` commits `PurgeThread`.
 """
 
+from treadle.core.asking_again import SupersedeRuns
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release, Settlement
 from treadle.core.commands import Command, Commands, Receipt, TimedCommand
 from treadle.core.documents import (
@@ -95,6 +96,7 @@ __all__ = [
     "Send",
     "Settlement",
     "Supersede",
+    "SupersedeRuns",
     "Take",
     "TimedCommand",
     "TouchDocument",

@@ -11,6 +11,7 @@ from treadle import CorruptRecord, RunMeta, Store, Thread, ThreadChangeSet
 from treadle.backends.model.tables import VersionSource
 from treadle.backends.sql.loaded_rows import NotLoaded
 from treadle.backends.sql.working_set import WorkingSet
+from treadle.core.asking_again import SupersedeRuns
 from treadle.core.claims import Ack, ClaimRequest, DeadLetter, ExtendLease, Hold, Nack, Release
 from treadle.core.commands import AnyCommand
 from treadle.core.documents import (
@@ -90,6 +91,7 @@ COMMANDS: tuple[AnyCommand, ...] = (
     Take(entry_id="held", claim_token="token", name="more"),
     Cancel(entry_id="queued"),
     Supersede(entry_id="queued", reason="newer"),
+    SupersedeRuns(thread_id="t", start=0, reason="newer"),
     Withdraw(mailbox_id="box", dedupe_key="known"),
     CancelPending(mailbox_id="box"),
     Interrupt(mailbox_id="box"),
@@ -133,6 +135,8 @@ for command in (ExtendLease, Hold, Take):
     del CASES[f"{command.__name__} without entries"]
 # Its thread is not read, only locked.
 del CASES["UpsertRun without threads"]
+# The mailbox of the sample's thread is empty; tests of requests look for runs of its entries.
+del CASES["SupersedeRuns without runs_in"]
 
 
 @pytest.mark.parametrize(("command", "name", "item"), CASES.values(), ids=CASES)

@@ -26,6 +26,7 @@ from treadle import (
     open_store,
 )
 from treadle.core import (
+    asking_again,
     claims,
     documents,
     edits,
@@ -105,6 +106,7 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
     (commands.Ack(entry_id="e", claim_token="c"), "e", type(None)),
     (commands.Cancel(entry_id="e"), "e", MailboxEntry),
     (commands.Supersede(entry_id="e", reason="newer"), "e", MailboxEntry),
+    (commands.SupersedeRuns(thread_id="t", start=0, reason="newer", keeps=("r",)), "t", tuple),
     (commands.Withdraw(mailbox_id="box", dedupe_key="known"), "box", MailboxEntry),
     (commands.CancelPending(mailbox_id="box", exclude="x"), "box", tuple),
     (commands.Interrupt(mailbox_id="box"), "box", Interrupted),
@@ -140,8 +142,8 @@ RESTORING = {
     commands.RestoreDocument,
 }
 """For copies of stores only: the façade has no method for them."""
-OF_SEVERAL_STEPS = {commands.PurgeThread}
-"""Steps of methods of the store that commit several times."""
+OF_SEVERAL_STEPS = {commands.PurgeThread, commands.SupersedeRuns}
+"""Steps of methods of the store that commit several commands."""
 BY_NAME = {type(command).__name__: command for command, _, _ in EXAMPLES}
 each_example = pytest.mark.parametrize(
     ("command", "subject", "result"), EXAMPLES, ids=[type(each[0]).__name__ for each in EXAMPLES]
@@ -156,6 +158,7 @@ def test_all_commands_are_public() -> None:
     defined = {
         value
         for module in (
+            asking_again,
             claims,
             documents,
             edits,

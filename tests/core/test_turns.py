@@ -138,3 +138,16 @@ class TestWhatElseIsKnown:
         ]
         assert texts("c", *said, merged={"b": "a"}) == ["q1", "call", "1", "q2", "a1", "q3"]
         assert texts("a", *said, merged={"b": "a", "a": "b"})[-1] == "a1"
+
+
+class TestAnswersOfOthers:
+    def test_an_answer_never_comes_before_its_question(self) -> None:
+        question = user("a", "question")
+        said = [question, agent("a", "answer")]
+        assert texts("b", *said, asked={"question"}) == ["question"]
+        assert texts("b", user("b", "question"), agent("a", "answer")) == ["question"]
+        assert texts("b", user("b", "question"), agent(None, "note")) == ["question"]
+
+    def test_what_was_said_before_the_question_stays(self) -> None:
+        said = [agent("x", "hello"), user("a", "question"), agent("a", "answer")]
+        assert texts("b", *said, asked={"question"}) == ["hello", "question"]

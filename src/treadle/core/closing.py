@@ -4,7 +4,7 @@ A mailbox is that of the thread with its id. So an interrupt of it closes the ru
 that wait for an answer, even if their entries were accepted long ago. An answer is too late then.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 import msgspec
@@ -45,10 +45,21 @@ def close_runs(
         _close(rows, run, status, reason, now)
 
 
-def close_waiting(rows: ClosingRows, thread_id: str, reason: str, now: int) -> None:
-    """Close the runs of a thread that an entry has begun and that wait, as superseded."""
-    for run in rows.find_waiting_runs(thread_id):
-        _close(rows, run, "superseded", reason, now)
+def close_waiting(
+    rows: ClosingRows,
+    thread_id: str,
+    reason: str,
+    now: int,
+    *,
+    among: Collection[str] | None = None,
+) -> None:
+    """Close the runs of a thread that an entry has begun and that wait, as superseded.
+
+    With `among`, only those of these ids.
+    """
+    for run in tuple(rows.find_waiting_runs(thread_id)):
+        if among is None or run.run_id in among:
+            _close(rows, run, "superseded", reason, now)
 
 
 def close_answered(rows: ClosingRows, entry: MailboxEntry, now: int) -> None:

@@ -55,7 +55,8 @@ def up_to(run_id: str, messages: Sequence[Message], *, no_result: str = NO_RESUL
 
     Each run is in one piece, in the order in which they were asked for, and this one is the last.
     What was asked for after it and is not answered yet is left out: it gets an answer of its own.
-    Messages without a run stand by themselves.
+    So is what agents have said since without having been asked for it by a message: it may answer
+    the same question. Messages without a run stand by themselves.
 
     Each result follows its call. A call of an earlier run that has none gets one that is not
     stored, as models refuse it otherwise. If a call has several results, such as a placeholder and
@@ -104,13 +105,23 @@ def history_of(
     earlier = [
         position
         for part in parts.values()
-        if part[0] < anchor or any(messages[each].role == "assistant" for each in part)
+        if part[0] < anchor or _has_own_answer(part, messages)
         for position in part
     ]
     return [
         *_with_results(earlier, messages, results.of_calls, no_result),
         *_with_results(own, messages, results.of_calls),
     ]
+
+
+def _has_own_answer(part: Sequence[int], messages: Sequence[Message]) -> bool:
+    """Return whether what was asked for after the run is answered already.
+
+    A part that begins with an answer has no question of its own: it may answer that of the run.
+    """
+    if messages[part[0]].role == "assistant":
+        return False
+    return any(messages[position].role == "assistant" for position in part)
 
 
 def call_of(

@@ -59,6 +59,7 @@ ACTIONS: dict[type[Command[Any]], Action] = {
     commands.SaveThread: "append",
     commands.Send: "send",
     commands.Supersede: "cancel",
+    commands.SupersedeRuns: "cancel",
     commands.Take: "claim",
     commands.TouchDocument: "write_documents",
     commands.TruncateThread: "append",

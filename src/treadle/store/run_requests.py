@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from treadle.backends.base import Backend
+from treadle.core.asking_again import SupersedeRuns
 from treadle.core.codec import to_plain
-from treadle.core.commands import Commands, Receipt
+from treadle.core.commands import Command, Commands, Receipt
 from treadle.core.edits import TruncateThread
 from treadle.core.heads import LoadHead, ThreadSummary
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
@@ -185,7 +186,7 @@ class RunRequests:
         new = new_of(page, messages)
         answers, waits = await self._find_answered(wanted, repeats_answers, may_be_none=bool(new))
         wanted = msgspec.structs.replace(wanted, resume=answers)
-        cuts = _cuts(thread_id, page, messages) if removes_rest else []
+        cuts = _cuts(wanted, page, messages, waits) if removes_rest else ()
         receipt = await self._commit(
             (
                 CheckRun(run_id=wanted.run_id, thread_id=thread_id),
@@ -198,7 +199,7 @@ class RunRequests:
         if not cuts:
             return asked
         # What others append meanwhile is shown, too; what was to be removed is not.
-        return msgspec.structs.replace(asked, version=receipt.results[1].version)
+        return msgspec.structs.replace(asked, version=receipt.results[2].version)
 
     async def _find_answered(
         self, wanted: RunRequest, may_be_old: bool, *, may_be_none: bool
@@ -348,10 +349,23 @@ def _create(wanted: RunRequest) -> CreateThread:
     return CreateThread(thread=thread)
 
 
-def _cuts(thread_id: str, page: MessagePage, messages: Sequence[Message]) -> list[TruncateThread]:
-    """Return what removes the messages of a thread behind the last one that it has of some."""
+def _cuts(
+    wanted: RunRequest, page: MessagePage, messages: Sequence[Message], waits: Sequence[Wait]
+) -> tuple[Command[Any], ...]:
+    """Return what removes the messages behind the last of some, and ends the work about them.
+
+    The runs that the request answers go on.
+    """
     last = position_of_last(page, messages)
-    return [] if last is None else [TruncateThread(thread_id=thread_id, keep=last + 1)]
+    if last is None:
+        return ()
+    ends = SupersedeRuns(
+        thread_id=wanted.thread_id,
+        start=last,
+        reason=f"asked again as run {shorten(wanted.run_id)}",
+        keeps=tuple(wait.run_id for wait in waits),
+    )
+    return ends, TruncateThread(thread_id=wanted.thread_id, keep=last + 1)
 
 
 def _append(thread_id: str, messages: Sequence[Message]) -> list[AppendThread]:

@@ -197,7 +197,8 @@ class Runs(RunWrites):
             messages: what the caller has of the conversation. The thread gets those after the last
                 one that it knows, of its last 200. Without new ones, the run is about the last one.
             removes_rest: remove from the thread what comes after the last of these messages, to
-                have it answered again.
+                have it answered again. Runs that answer it, or have written what is removed, end as
+                "superseded" in the same commit, whether they are queued, held or waiting.
             repeats_answers: leave out answers in `resume` that no run waits for. At least one must
                 be left, or a message must be new.
             sender_id: who asks, for the entry's `sender_id`.

@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from treadle.core.asking_again import SupersedeRuns
 from treadle.core.commands import AnyCommand
 from treadle.core.runs import CountTokens, DeleteRun, EndWait
 from treadle.testing._harness.strategies.times import KEPT, nows
@@ -37,4 +38,12 @@ def seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
             ends_run=st.booleans(),
         ),
         st.builds(DeleteRun, run_id=run_ids),
+        st.builds(
+            SupersedeRuns,
+            **at,
+            thread_id=st.sampled_from(["t0", "t1", "m0"]),
+            start=st.integers(0, 2),
+            reason=texts,
+            keeps=st.sampled_from([(), ("r0",)]),
+        ),
     )

@@ -1,7 +1,14 @@
 """Runs: recorded by appends, written as a whole, listed, searched and summed."""
 
 from treadle.testing._harness.check import Check
-from treadle.testing.conformance.runs import active, listings, records, searches, usage
+from treadle.testing.conformance.runs import (
+    active,
+    asking_again,
+    listings,
+    records,
+    searches,
+    usage,
+)
 
 checks: tuple[Check, ...] = (
     *records.checks,
@@ -9,4 +16,5 @@ checks: tuple[Check, ...] = (
     *active.checks,
     *searches.checks,
     *usage.checks,
+    *asking_again.checks,
 )
