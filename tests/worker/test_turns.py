@@ -215,6 +215,40 @@ class TestAnswers:
         assert (await run_named(store, "r1")).status == "done"
         assert (await run_named(store, "r2")).termination_code == "merged"
 
+    @pytest.mark.parametrize("goes_on", [True, False])
+    async def test_a_turn_that_is_answered_before_it_pauses_is_handed_out_again(
+        self, store: Store, new_worker: NewWorker, clock: ManualClock, goes_on: bool
+    ) -> None:
+        replies: list[int] = []
+
+        async def handler(delivery: Delivery) -> None:
+            turn = Turn(delivery)
+            await turn.take()
+            replies.append(len(await turn.answers()))
+            if replies == [0]:
+                question = Interrupt(id="may-1")
+                async with delivery.batch(settle=False) as step:
+                    step.threads.append("t", turn.changes(status="waiting", interrupts=[question]))
+                clock.now += 1
+                await store.runs.answer("r1", "yes", next_run_id="r2")
+            if replies == [0] or not goes_on:
+                clock.now += 1
+                async with delivery.pause(reason="a question"):
+                    pass
+                return
+            await answer(delivery, turn)
+
+        await ask(store, "r1", "pay")
+        await until_idle(new_worker(store, handler))
+        assert replies == [0, 1]
+        mailbox = await store.mailboxes.load("t")
+        assert mailbox is not None
+        if goes_on:
+            assert mailbox.paused_at is None
+            assert (await run_named(store, "r1")).status == "done"
+        else:  # it knew of the answer, and pauses for a reason of its own
+            assert mailbox.pause_reason == "a question"
+
 
 class Asker:
     """A handler of turns: run r1 pauses for each of its questions, and takes the answers."""

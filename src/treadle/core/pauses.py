@@ -2,8 +2,9 @@
 
 import msgspec
 
+from treadle.core.closing import ClosingRows
 from treadle.core.commands import TimedCommand
-from treadle.core.ids import MailboxId
+from treadle.core.ids import EntryId, MailboxId
 from treadle.core.limits import Time
 from treadle.core.mailboxes import MailboxRows, MailboxState
 from treadle.core.read_set import ReadSet
@@ -31,14 +32,27 @@ class Pause(TimedCommand[MailboxState], frozen=True, kw_only=True):
     mailbox_id: MailboxId
     until: Time | None = None
     reason: str | None = None
+    unless_answered: EntryId | None = None
+    """An entry of the mailbox, whose holder pauses.
+
+    If a run of it got an answer after `since`, and has not been written since, nothing is paused:
+    the answer came while the holder was about to wait for it, and nobody else would end the pause.
+    """
+    since: Time = 0
+    """When `unless_answered` was claimed: its holder knows of earlier answers."""
 
     def touches(self, read_set: ReadSet) -> None:
-        """The mailbox."""
+        """The mailbox; the entry and its active runs."""
         read_set.mailboxes.add(self.mailbox_id)
+        if self.unless_answered is not None:
+            read_set.entries.add(self.unless_answered)
+            read_set.runs_of.add(self.unless_answered)
 
-    def apply(self, rows: MailboxRows, now: int) -> MailboxState:
-        """Put the state."""
+    def apply(self, rows: ClosingRows, now: int) -> MailboxState:
+        """Put the state, unless the answer has come."""
         state = rows.mailboxes.get(self.mailbox_id) or MailboxState(mailbox_id=self.mailbox_id)
+        if self._is_answered(rows):
+            return state
         paused = msgspec.structs.replace(
             state,
             paused_at=now,
@@ -48,6 +62,15 @@ class Pause(TimedCommand[MailboxState], frozen=True, kw_only=True):
         )
         rows.mailboxes.put(self.mailbox_id, paused)
         return paused
+
+    def _is_answered(self, rows: ClosingRows) -> bool:
+        if self.unless_answered is None:
+            return False
+        entry = rows.entries.get(self.unless_answered)
+        if entry is None or entry.mailbox_id != self.mailbox_id:
+            return False
+        runs = rows.find_runs_of(entry)
+        return any(run.has_answer and run.updated_at > self.since for run in runs)
 
 
 class Resume(TimedCommand[MailboxState | None], frozen=True, kw_only=True):

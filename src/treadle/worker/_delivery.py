@@ -175,7 +175,9 @@ class Delivery:
         The batch ends this delivery: its entries are released, which counts as no attempt, and the
         mailbox is paused. So nothing is held for days. `store.mailboxes.resume`, in one batch with
         the answer, hands them out again at once. An interrupt ends the pause, too, and the
-        entries with it. Return after the block.
+        entries with it. If a run of the entry was answered since the entry was claimed, and no
+        append has updated it since, nothing is paused, and the entries are handed out again at
+        once. Return after the block.
 
         Args:
             until: when the pause ends by itself, in unix milliseconds; None: never.
@@ -184,7 +186,13 @@ class Delivery:
         Raises:
             ClaimConflict, TimeoutError, TreadleError: as for `batch`.
         """
-        pause = Pause(mailbox_id=self.entry.mailbox_id, until=until, reason=reason)
+        pause = Pause(
+            mailbox_id=self.entry.mailbox_id,
+            until=until,
+            reason=reason,
+            unless_answered=self.entry.entry_id,
+            since=self.entry.updated_at,
+        )
         return self._batch(Release, pause)
 
     def _batch(self, end: type[Ack | Release] | None, *more: AnyCommand) -> DeliveryBatch:

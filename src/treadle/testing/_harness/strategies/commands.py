@@ -445,6 +445,8 @@ def _seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
             mailbox_id=mailbox_ids,
             until=st.none() | times(now),
             reason=st.none() | texts,
+            unless_answered=sources,
+            since=st.just(0) | times(now),
         ),
         st.builds(Resume, **at, mailbox_id=mailbox_ids),
         st.builds(Resume, **at, mailbox_id=mailbox_ids),

@@ -2,8 +2,9 @@
 
 from msgspec.structs import replace
 
-from treadle import MailboxState, NotFound, Store, Thread, ThreadChangeSet
+from treadle import MailboxState, NotFound, RunMeta, Store, Thread, ThreadChangeSet
 from treadle.backends.base import Guarantee
+from treadle.core.pauses import Pause
 from treadle.testing._harness.builders import claim_by_id, claim_ids, claim_one, says
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect, refused
@@ -195,3 +196,35 @@ async def a_worker_that_waits_goes_on_when_a_pause_is(
                 await store.mailboxes.send("box", 2)
             case _:
                 clock.now += 200
+
+
+@checks.add(
+    Guarantee.PAUSES_HOLD,
+    each={
+        "and got an answer meanwhile": (1, None),
+        "and knew of the answer": (0, "why"),
+    },
+)
+async def a_holder_that_was_about_to_wait(
+    store: Store, clock: ManualClock, case: tuple[int, str | None]
+) -> None:
+    answered_after, paused_for = case
+    await store.threads.create(Thread(id="box"))
+    await store.mailboxes.send("box", 1)
+    held = await claim_one(store)
+    meta = RunMeta(agent_id="a", status="waiting", source_mailbox_entry_id=held.entry_id)
+    waits = ThreadChangeSet(run_id="r", run_meta=meta)
+    await store.threads.append("box", waits)
+    clock.now += answered_after
+    await store.runs.end_wait("r", status="running", entry_id=held.entry_id)
+    clock.now += 1
+    pause = Pause(
+        mailbox_id="box", reason="why", unless_answered=held.entry_id, since=held.updated_at
+    )
+    expect((await store.commit((pause,))).results[0].pause_reason, paused_for)
+    state = await store.mailboxes.load("box")
+    expect(None if state is None else state.pause_reason, paused_for)
+    elsewhere = replace(pause, mailbox_id="other")
+    expect((await store.commit((elsewhere,))).results[0].pause_reason, "why")
+    await store.threads.append("box", waits)
+    expect((await store.commit((pause,))).results[0].pause_reason, "why")
