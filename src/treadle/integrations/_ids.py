@@ -4,21 +4,23 @@ import hashlib
 from functools import lru_cache
 from urllib.parse import quote
 
-from treadle.core.limits import ID_BYTES
+from treadle.core.ids import is_id
 
 
 @lru_cache(maxsize=1024)
 def joined_id(*parts: str) -> str:
     """Return an id for a thread or a collection that is made of texts of any kind.
 
-    Different texts give different ids. The id shows them, unless it would be longer than an id may
-    be: then it ends with a hash of them.
+    Different texts give different ids. The id shows them, unless that would be too long, or no id:
+    then it shows the first one, if that is possible, and ends with a hash of them.
     """
     whole = ".".join(map(_escaped, parts))
-    if len(whole) <= ID_BYTES:
+    if is_id(whole):
         return whole
     # No escaped text has a "~", so no other text gives this id.
-    return f"{_escaped(parts[0])}.~{hashlib.sha256(whole.encode()).hexdigest()}"
+    end = f"~{hashlib.sha256(whole.encode()).hexdigest()}"
+    with_first = f"{_escaped(parts[0])}.{end}"
+    return with_first if is_id(with_first) else end
 
 
 def _escaped(text: str) -> str:

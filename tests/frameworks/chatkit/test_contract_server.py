@@ -276,38 +276,6 @@ async def test_stream_cancellation_persists_pending_assistant_message_and_hidden
     assert last.type == "sdk_hidden_context"
 
 
-async def test_a_stream_that_is_cancelled_while_its_answer_is_stored_ends_as_it_should(
-    chats: Chats, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add = chats.add_thread_item
-    stored = asyncio.Event()
-
-    async def add_slowly(thread_id: str, item: ThreadItem, context: User) -> None:
-        await add(thread_id, item, context)
-        if item.id == "answer" and not stored.is_set():
-            stored.set()
-            await asyncio.sleep(60)  # the caller does not hear of it
-
-    async def respond(thread: ThreadMetadata, message: UserMessageItem | None) -> Events:
-        yield ThreadItemAddedEvent(item=answered("answer", 0, "Hello, ", thread.id))
-        yield ThreadItemDoneEvent(item=answered("answer", 0, "Hello, World!", thread.id))
-
-    monkeypatch.setattr(chats, "add_thread_item", add_slowly)
-    streaming = asyncio.create_task(Server(chats, respond).begin())
-    await stored.wait()
-    streaming.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await streaming
-    [thread] = (await chats.load_threads(10, None, "asc", ME)).data
-    found = (await chats.load_thread_items(thread.id, None, 10, "asc", ME)).data
-    assert sorted(each.type for each in found) == [
-        "assistant_message",
-        "sdk_hidden_context",
-        "user_message",
-    ]
-    assert text_of(await chats.load_item(thread.id, "answer", ME)) == "Hello, World!"
-
-
 async def test_user_message_attachment_thread_id_persisted_on_thread_create(chats: Chats) -> None:
     file = FileAttachment(id="f", name="a.txt", mime_type="text/plain")
     await chats.save_attachment(file, ME)

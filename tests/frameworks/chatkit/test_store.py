@@ -1,13 +1,22 @@
 """What the store promises beyond ChatKit's contract."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from chatkit.store import NotFoundError
-from chatkit.types import Page, Thread, ThreadItem
+from chatkit.types import (
+    Page,
+    Thread,
+    ThreadItem,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadMetadata,
+    ThreadStreamEvent,
+    UserMessageItem,
+)
 
-from tests.frameworks.chatkit.requests import ME, OTHER, User, answered, said, thread
+from tests.frameworks.chatkit.requests import ME, OTHER, Server, User, answered, said, thread
 from tests.marks import every_backend
 from treadle import AlreadyExists, CorruptRecord, InvalidValue, Store
 from treadle.integrations.chatkit import TreadleChatKitStore
@@ -37,6 +46,42 @@ async def test_an_item_that_is_added_again_stays_as_it_is(chats: Chats) -> None:
     assert await chats.load_item("t", "m", ME) == answered("m", 1, "Hello, World!")
     with pytest.raises(AlreadyExists):
         await chats.add_thread_item("t", said("m", 1), ME)
+
+
+@every_backend
+async def test_a_stream_that_is_cancelled_while_its_answer_is_stored_ends_as_it_should(
+    chats: Chats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = chats.add_thread_item
+    stored = asyncio.Event()
+
+    async def add_slowly(thread_id: str, item: ThreadItem, context: User) -> None:
+        await add(thread_id, item, context)
+        if item.id == "answer" and not stored.is_set():
+            stored.set()
+            await asyncio.sleep(60)  # the caller does not hear of it
+
+    async def respond(
+        thread: ThreadMetadata, message: UserMessageItem | None
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        yield ThreadItemAddedEvent(item=answered("answer", 0, "Hello, ", thread.id))
+        yield ThreadItemDoneEvent(item=answered("answer", 0, "Hello, World!", thread.id))
+
+    monkeypatch.setattr(chats, "add_thread_item", add_slowly)
+    streaming = asyncio.create_task(Server(chats, respond).begin())
+    await stored.wait()
+    streaming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await streaming
+    [thread] = (await chats.load_threads(10, None, "asc", ME)).data
+    found = (await chats.load_thread_items(thread.id, None, 10, "asc", ME)).data
+    assert sorted(each.type for each in found) == [
+        "assistant_message",
+        "sdk_hidden_context",
+        "user_message",
+    ]
+    done = answered("answer", 0, "Hello, World!", thread.id)
+    assert await chats.load_item(thread.id, "answer", ME) == done
 
 
 @every_backend
