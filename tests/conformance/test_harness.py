@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from treadle.testing._harness.history_machine import SHORT, compare_histories
 from treadle.testing._harness.process_pool import end_idle_processes
 from treadle.testing._harness.timeouts import with_timeout
 from treadle.testing._harness.writer_processes import Limit, WriterProcesses
-from treadle.testing.builtin_subjects import FILES, MEMORY
+from treadle.testing.builtin_subjects import FILES, MEMORY, SteppingConnection
 from treadle.testing.certification import run_check
 from treadle.testing.conformance import SUITE
 from treadle.testing.conformance.commit import times
@@ -200,3 +201,24 @@ def test_every_command_that_happens_at_a_time_is_tried_at_one() -> None:
         TouchDocument,
     }
     assert {type(command) for command in times.TIMED} | without_trace == concrete(TimedCommand)
+
+
+def test_a_stepping_connection_stops_where_others_may_notice(tmp_path: Path) -> None:
+    stops: list[bool] = []
+    connection = SteppingConnection(
+        tmp_path / "store.db",
+        step=lambda: stops.append(connection.in_transaction),
+        isolation_level=None,
+    )
+    with closing(connection):
+        connection.execute("CREATE TABLE numbers (number)")
+        assert stops == [False]
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("SELECT * FROM numbers")
+        connection.executemany("INSERT INTO numbers VALUES (?)", [(1,), (2,)])
+        connection.execute("INSERT INTO numbers VALUES (3)")
+        assert stops[1:] == [False, True]  # before it begins, and before it reads
+        connection.execute("COMMIT")
+        assert stops[3:] == [True]  # with all that it has written
+        connection.execute("INSERT INTO numbers VALUES (4)")
+        assert stops[4:] == [False]

@@ -60,21 +60,33 @@ class SteppingDisk(Disk):
 
 
 class SteppingConnection(sqlite3.Connection):
-    """A connection that calls `step` before each statement."""
+    """A connection that calls `step` before each statement that others may notice.
+
+    Within a transaction that are the first and the last: what it writes in between is nowhere but
+    in the memory of its process until it is committed. A death there is one before the last.
+    """
 
     def __init__(self, *arguments: Any, step: Step, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._step = step
+        self._has_begun = False
+        """Whether the transaction has had a statement."""
 
-    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+    def execute(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
         """As the connection does it, after a step."""
-        self._step()
-        return super().execute(*arguments)
+        self._step_before(statement)
+        return super().execute(statement, *arguments)
 
-    def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+    def executemany(self, statement: str, *arguments: Any) -> sqlite3.Cursor:
         """As the connection does it, after a step."""
-        self._step()
-        return super().executemany(*arguments)
+        self._step_before(statement)
+        return super().executemany(statement, *arguments)
+
+    def _step_before(self, statement: str) -> None:
+        is_inner = self.in_transaction and not statement.startswith(("COMMIT", "ROLLBACK"))
+        if not (is_inner and self._has_begun):
+            self._step()
+        self._has_begun = is_inner
 
 
 def make_memory(folder: Path, clock: Clock) -> MemoryBackend:
