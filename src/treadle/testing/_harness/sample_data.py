@@ -1,5 +1,6 @@
 """A store with something of everything, and each kind of write and of read that it allows."""
 
+from asyncio import gather
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -54,7 +55,8 @@ async def fill(store: Store) -> Sample:
         step.mailboxes.ack(done, now=5)
         step.mailboxes.cancel("unwanted")
         step.mailboxes.interrupt("third")
-    return Sample(await claim_by_id(store, "mine"), await claim_by_id(store, "held"))
+    mine, held = await gather(claim_by_id(store, "mine"), claim_by_id(store, "held"))
+    return Sample(mine=mine, held=held)
 
 
 Write = Callable[[Batch, Sample], object]
