@@ -18,6 +18,7 @@ from treadle.backends.postgres.schema import migrate
 from treadle.core.entry_groups import GROUPS, EntryGroup
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailbox_queries import EntryKey
+from treadle.core.mailboxes import UNFINISHED
 from treadle.testing._harness.builders import says
 from treadle.testing._harness.sample_data import READS, WRITES, Read, Sample, fill
 
@@ -88,6 +89,7 @@ FILTERED: dict[str, Read] = {
     "a claim by id": lambda store: store.mailboxes.claim_entry("second", consumer="w"),
     "a wait": lambda store: store.mailboxes.wait(1),
     "a wait for a mailbox": lambda store: store.mailboxes.wait(1, mailbox_id="mine"),
+    "what has not ended": partial(_search, statuses=UNFINISHED, order="asc"),
     "what a holder has": lambda store: store.mailboxes.search_entries(
         claimed_by="w", statuses=["claimed"]
     ),

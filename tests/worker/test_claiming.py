@@ -24,6 +24,8 @@ from tests.worker.support import (
 
 from treadle import InvalidId, InvalidValue, MailboxEntry, Store, system_clock
 from treadle.backends.memory import MemoryBackend
+from treadle.core.mailbox_queries import CountEntries, SearchEntries
+from treadle.core.queries import Query
 from treadle.testing import ManualClock
 from treadle.worker import Backoff, Claimed, Delivery, Done, Retried, Worker
 
@@ -273,6 +275,27 @@ async def test_until_idle_ends_at_once_on_an_empty_store(
     store: Store, new_worker: NewWorker
 ) -> None:
     await until_idle(new_worker(store, return_at_once))
+
+
+async def test_until_idle_does_not_count_what_has_ended(
+    faulty: FaultyBackend,
+    faulty_store: Store,
+    new_worker: NewWorker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A store may have millions of such entries, and counting them takes seconds."""
+    read = faulty.read
+    asked: list[object] = []
+
+    async def note(query: Query[Any]) -> Any:
+        asked.append(type(query))
+        return await read(query)
+
+    monkeypatch.setattr(faulty, "read", note)
+    await faulty_store.mailboxes.send("m", 1)
+    await until_idle(new_worker(faulty_store, return_at_once))
+    assert SearchEntries in asked
+    assert CountEntries not in asked
 
 
 async def test_entries_that_a_handler_sends_are_done_before_the_worker_is_idle(

@@ -123,10 +123,11 @@ class Claimer:
         if self._is_stopped:
             await self._release(leases)
             return len(leases)
-        early = self._set_suspects_apart(leases)
-        # first, as one of those that are started may end the process
-        await self._release(early)
-        is_alone = not early and any(map(self._is_suspect, leases))
+        suspects = [lease for lease in leases if self._is_suspect(lease)]
+        early = self._set_apart(suspects, leases)
+        if early:  # first, as one of those that are started may end the process
+            await self._release(early)
+        is_alone = bool(suspects) and not early
         for lease in leases:
             if lease not in early:
                 attempt = Attempt(lease)
@@ -149,9 +150,8 @@ class Claimer:
             mailbox_id=settings.mailbox_id,
         )
 
-    def _set_suspects_apart(self, leases: Sequence[Lease]) -> Sequence[Lease]:
+    def _set_apart(self, suspects: Sequence[Lease], leases: Sequence[Lease]) -> Sequence[Lease]:
         """Return the claims that have to be released, until nothing runs beside them."""
-        suspects = list(filter(self._is_suspect, leases))
         if len(leases) == 1 and self._slots.is_empty:
             return ()
         self._suspects += (lease.entry_id for lease in suspects)
@@ -200,13 +200,12 @@ class Claimer:
         if not self._slots.is_empty:
             return False
         async with timeout(self._clock, self._settings.lease_s):
-            stats = await self._mailboxes.count_entries(self._settings.mailbox_id)
-            return stats.queued + stats.claimed == 0 or not await self._any_to_wait_for()
+            return not await self._any_to_wait_for()
 
     async def _any_to_wait_for(self) -> bool:
         """Return whether anything is left that time or another worker ends.
 
-        The count may include entries that cannot be read, and those of paused mailboxes.
+        That is no entry which cannot be read, and none of a paused mailbox.
         """
         paused: dict[str, bool] = {}
         listing = partial(
