@@ -112,3 +112,12 @@ def test_callers_on_postgresql_are_measured_beside_the_same_by_hand(
         "by hand (psycopg, 64 appends in a commit)",
         "treadle (postgresql)",
     ]
+
+
+def test_a_worker_is_measured_beside_a_store_that_costs_nothing() -> None:
+    command = [sys.executable, "-m", "benchmarks.profiling.worker_alone"]
+    command += ["--count", "200", "--turns", "1"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    names = [line.split("  ")[1] for line in done.stdout.splitlines()[2:]]
+    assert names == ["4 loops, batches of 100", "Worker, 100 slots"]

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from types import CoroutineType
 from typing import Any, cast
 
 import pytest
@@ -190,7 +191,8 @@ async def test_tasks_of_others_are_made_by_the_factory_of_the_loop(
         assert loop.get_task_factory() is make
     finally:
         loop.set_task_factory(None)
-    assert made.count(Contained) == 2  # the handler, and its task
+    assert CoroutineType in made  # the handler
+    assert made.count(Contained) == 1  # its task
 
 
 def test_ctrl_c_in_a_handler_is_the_process_s_own(new_worker: NewWorker) -> None:

@@ -1,7 +1,7 @@
 """Hints for listeners: each has a short list of what has changed since it last asked."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import Any, assert_never
 
@@ -81,6 +81,11 @@ class HintListener:
         hint = next(iter(self._pending))
         del self._pending[hint]
         return hint
+
+    def take_rest(self) -> Collection[Hint]:
+        """Return what else has changed, as far as it is known by now."""
+        rest, self._pending = self._pending, {}
+        return rest
 
     def _has_news(self) -> bool:
         return bool(self._pending) or self._error is not None

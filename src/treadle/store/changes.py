@@ -1,7 +1,8 @@
 """Listening for changes, on backends that give hints and on those that do not."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
+from typing import Protocol, runtime_checkable
 
 from treadle.backends.base import Backend, GivesHints, Listener
 from treadle.core.hints import ANYTHING, Hint
@@ -49,6 +50,33 @@ async def listened(backend: Backend, wanted: frozenset[Hint] | None) -> AsyncGen
                 yield hint
     finally:
         listener.stop()
+
+
+async def listened_together(
+    backend: Backend, wanted: frozenset[Hint] | None
+) -> AsyncGenerator[Collection[Hint]]:
+    """Yield hints until the store is closed: all that have come, each time."""
+    listener = listen(backend, wanted)
+    keeper = listener if isinstance(listener, _KeepsHints) else None
+    try:
+        while True:
+            try:
+                hint = await listener.next()
+            except StoreClosed:
+                return
+            if hint is not None:
+                yield (hint, *(keeper.take_rest() if keeper else ()))
+    finally:
+        listener.stop()
+
+
+@runtime_checkable
+class _KeepsHints(Protocol):
+    """A listener that keeps what was not asked for, and gives all of it at once."""
+
+    def take_rest(self) -> Collection[Hint]:
+        """Return what else has changed, as far as it is known by now."""
+        ...
 
 
 class _Poll:

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar, cast, overload
@@ -15,7 +15,7 @@ from treadle.core.hints import Hint
 from treadle.core.queries import Query, check_queries
 from treadle.errors import InvalidValue, shorten
 from treadle.store.batch import Batch
-from treadle.store.changes import listened, wanted_hints
+from treadle.store.changes import listened, listened_together, wanted_hints
 from treadle.store.documents import Documents
 from treadle.store.ending import Followers
 from treadle.store.erasing import Erased, Erasure
@@ -351,3 +351,11 @@ class Store:
     async def _commit_alone(self, command: Command[T]) -> T:
         receipt = await self.commit((command,))
         return cast("T", receipt.results[0])
+
+
+def changes_together(
+    store: Store, *, mailbox_id: str | None = None
+) -> AsyncGenerator[Collection[Hint]]:
+    """Listen as `Store.changes` does; each time, all hints come that there are."""
+    backend = store._backend  # pyright: ignore[reportPrivateUsage] - of this module
+    return listened_together(backend, wanted_hints(None, mailbox_id))

@@ -39,16 +39,27 @@ class Attempt:
         """What the handler has raised."""
         self.is_stopped = False
         """Whether the handler was stopped, so that what it raised is not a failure."""
-        self.news = asyncio.Event()
-        """Set when the mailbox may have changed, and when the handler should stop."""
+        self._news: asyncio.Event | None = None
         self.handling: asyncio.Task[None] | None = None
         """The task of the handler."""
         self.add([first])
 
     @property
+    def news(self) -> asyncio.Event:
+        """Set when the mailbox may have changed, and when the handler should stop."""
+        if self._news is None:  # most handlers never ask
+            self._news = asyncio.Event()
+            if self.is_cancelled:
+                self._news.set()
+        return self._news
+
+    @property
     def loss(self) -> str | None:
         """Why the claim of one of its entries is lost; None if all are settled or held."""
-        return next((lease.loss for lease in self.leases if lease.is_lost), None)
+        for lease in self.leases:
+            if lease.loss is not None:
+                return lease.loss
+        return None
 
     @property
     def is_settled(self) -> bool:
@@ -88,7 +99,8 @@ class Attempt:
     def cancel(self) -> None:
         """Ask the handler to stop."""
         self.is_cancelled = True
-        self.news.set()
+        if self._news is not None:
+            self._news.set()
         if self.handling is not None:
             self.handling.cancel()
 

@@ -109,6 +109,13 @@ def log_events(event: Event) -> None:
 
     A record about an entry has the attributes `entry_id` and `mailbox_id`, for formatters.
     """
+    # Most entries have these two events only, and nobody wants records of them.
+    if (
+        isinstance(event, (Claimed, Done))
+        and event.entry.attempt_count <= 1
+        and not _LOGGER.isEnabledFor(logging.DEBUG)
+    ):
+        return
     level, message, values = _record_of(event)
     if not _LOGGER.isEnabledFor(level):
         return

@@ -5,6 +5,7 @@ import inspect
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextvars import copy_context
+from types import CoroutineType
 from typing import TypeAlias
 
 from treadle.core.claims import Release
@@ -18,7 +19,7 @@ from treadle.worker._lease import Lease
 from treadle.worker._outcomes import Settler
 from treadle.worker._settings import RunContext
 from treadle.worker._taking import Taker
-from treadle.worker._tasks import Contained, enter_handler
+from treadle.worker._tasks import enter_handler, in_place_of
 from treadle.worker._watcher import Watcher
 
 AsyncHandler: TypeAlias = Callable[[Delivery], Awaitable[None]]
@@ -42,6 +43,7 @@ class Executor:
         self._settler = settler
         self._taker = Taker(context, settler, watcher)
         self._is_async = _is_async(handler)
+        self._loop = asyncio.get_running_loop()
         self._has_warned = False
 
     def begin(self, attempt: Attempt) -> "asyncio.Task[None]":
@@ -50,29 +52,30 @@ class Executor:
         context = copy_context()
         context.run(self._context.emit, Claimed(entry=attempt.first.entry))
         name = f"treadle-{attempt.first.entry_id}"
-        work = Contained(self._call(attempt))
-        attempt.handling = asyncio.create_task(work, name=name, context=context)
+        work = self._call(attempt)
+        attempt.handling = self._loop.create_task(work, name=name, context=context)
         return attempt.handling
 
     async def _call(self, attempt: Attempt) -> None:
-        self._check_attempts(attempt.first)
-        await self._coalesce(attempt)
-        enter_handler()
-        delivery = Delivery(self._context.store, attempt, self._taker)
-        if self._is_async:
-            result = self._handler(delivery)
-        else:
-            result = await call_blocking(self._handler, delivery, attempt, self._context.clock)
-        if inspect.isawaitable(result):
-            await result
-        elif isinstance(result, Generator | AsyncGenerator):
-            raise TypeError("the handler returned a generator, and nothing has run it")
+        try:
+            self._check_attempts(attempt.first)
+            further = self._context.settings.coalesce - 1
+            if further:
+                await self._coalesce(attempt, further)
+            enter_handler()
+            delivery = Delivery(self._context.store, attempt, self._taker)
+            if self._is_async:
+                result = self._handler(delivery)
+            else:
+                result = await call_blocking(self._handler, delivery, attempt, self._context.clock)
+            if type(result) is CoroutineType or inspect.isawaitable(result):
+                await result
+            elif isinstance(result, Generator | AsyncGenerator):
+                raise TypeError("the handler returned a generator, and nothing has run it")
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise in_place_of(error) from error
 
-    async def _coalesce(self, attempt: Attempt) -> None:
-        further = self._context.settings.coalesce - 1
-        if further == 0:
-            return
-
+    async def _coalesce(self, attempt: Attempt, further: int) -> None:
         async def take() -> None:
             await self._taker.take(attempt, further)
 

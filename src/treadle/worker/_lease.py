@@ -51,7 +51,7 @@ class Lease:
     @property
     def is_open(self) -> bool:
         """Whether the claim is neither settled nor lost."""
-        return self.settlement is None and not self.is_lost
+        return self.settlement is None and self.loss is None
 
     @property
     def is_settling(self) -> bool:

@@ -124,8 +124,8 @@ class Slots:
         # Whatever a handler raises as it is cancelled, the entry did not fail: the worker stopped.
         # `handling.cancelling()` does not tell: before Python 3.13, it stays raised after a task
         # group that has failed.
-        is_cancelled = attempt.is_cancelled or self._is_ending()
-        attempt.is_stopped = is_cancelled and attempt.error is not None
+        if attempt.error is not None:
+            attempt.is_stopped = attempt.is_cancelled or self._is_ending()
         if not self._returned:
             self._loop.call_soon(self._settle)
         self._returned.append(attempt)

@@ -38,22 +38,22 @@ class Contained(Coroutine[Any, Any, T]):
         try:
             return self._work.send(value)
         except (SystemExit, KeyboardInterrupt) as error:
-            raise _contained(error) from error
+            raise in_place_of(error) from error
 
     def throw(self, *error: Any) -> Any:
         """Go on with the coroutine by raising an error in it."""
         try:
             return self._work.throw(*error)
         except (SystemExit, KeyboardInterrupt) as exit_:
-            raise _contained(exit_) from exit_
+            raise in_place_of(exit_) from exit_
 
     def close(self) -> None:
         """End the coroutine."""
         self._work.close()
 
 
-def _contained(error: SystemExit | KeyboardInterrupt) -> Exception:
-    """Return the failure that stands for an exit.
+def in_place_of(error: SystemExit | KeyboardInterrupt) -> Exception:
+    """Return the failure to be raised in place of an exit.
 
     Raises:
         KeyboardInterrupt: it is the process's own.

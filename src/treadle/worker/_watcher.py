@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from treadle.core.hints import Hint
 from treadle.core.mailbox_queries import CLAIMS, LoadClaims
+from treadle.store.store import changes_together
 from treadle.worker._clock import sleep, timeout
 from treadle.worker._events import Outage
 from treadle.worker._lease import Lease
@@ -67,11 +68,12 @@ class Watcher:
         failures = 0
         while True:
             try:
-                async for hint in self._context.store.changes(
-                    mailbox_id=self._context.settings.mailbox_id
+                async for hints in changes_together(
+                    self._context.store, mailbox_id=self._context.settings.mailbox_id
                 ):
                     failures = 0
-                    self._note(hint)
+                    for hint in hints:
+                        self._note(hint)
                 return
             except TRANSIENT as error:
                 failures += 1
@@ -79,13 +81,14 @@ class Watcher:
 
     def _note(self, hint: Hint) -> None:
         match hint.kind:
+            case "mailbox" if hint.id is not None:
+                self._hinted.add(hint.id)
+                if self._readers:
+                    _tell(self._readers.get(hint.id, ()))
             case "anything":
                 self._is_all_hinted = True
                 for readers in self._readers.values():
                     _tell(readers)
-            case "mailbox" if hint.id is not None:
-                self._hinted.add(hint.id)
-                _tell(self._readers.get(hint.id, ()))
             case _:
                 return
         self._news.set()
