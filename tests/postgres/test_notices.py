@@ -79,7 +79,7 @@ def end_sessions(url: str, name: str, query: str) -> None:
 async def test_a_live_value_is_not_lost_with_a_session_that_was_idle(
     url: str, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever ends idle sessions would take the beginning of each answer."""
+    """A server that ends idle sessions would take the beginning of each answer."""
     monkeypatch.setattr("treadle.backends.postgres._channel.NOTICE_IDLE_SECONDS", 0)
     async with (
         open_store(f"{url}&application_name={schema}") as store,

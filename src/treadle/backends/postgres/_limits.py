@@ -87,6 +87,9 @@ MOST_OWNER_LOCKS = 500
 for some 6,000 such locks. A transaction with more threads locks all owners: it is rare, and a group
 of single calls has fewer."""
 
+VACUUM_LOCK_SECONDS = 30.0
+"""How long an erasure waits for a table that somebody else vacuums, or adds an index to."""
+
 # --- attempts -------------------------------------------------------------------------------------
 
 MOST_CONFLICTS = 5
