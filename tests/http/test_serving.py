@@ -167,6 +167,13 @@ def test_the_owner_in_a_header_of_the_proxy_is_who_asks(tmp_path: Path) -> None:
         assert client.get("/v1/threads", headers=headers).status_code == 200
         forged = {**headers, "x-forwarded-for": "10.0.0.1"}
         assert client.get("/v1/threads", headers=forged).status_code == 200
+        assert client.post("/v1/threads", json={}, headers=headers).status_code == 201
+    with (
+        serving(f"sqlite:///{tmp_path}/a.db", *options, "--user-role", "chat") as (_, url),
+        httpx.Client(base_url=url) as client,
+    ):
+        assert client.get("/v1/threads", headers=headers).status_code == 200
+        assert client.post("/v1/threads", json={}, headers=headers).status_code == 403
     with (
         serving(f"sqlite:///{tmp_path}/a.db", *options, "--proxy", "10.0.0.1") as (_, url),
         httpx.Client(base_url=url) as client,

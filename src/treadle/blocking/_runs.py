@@ -146,6 +146,7 @@ class Runs(RunWrites):
         *messages: Message,
         removes_rest: bool = False,
         repeats_answers: bool = False,
+        only_user: bool = False,
         sender_id: str | None = None,
     ) -> RequestedRun:
         """Ask for a run: append what somebody says, and send the request, in one commit.
@@ -165,6 +166,9 @@ class Runs(RunWrites):
                 "superseded" in the same commit, whether they are queued, held or waiting.
             repeats_answers: leave out answers in `resume` that no run waits for. At least one must
                 be left, or a message must be new.
+            only_user: the messages come from somebody who is not trusted, such as a browser. Of
+                those that the thread lacks, it gets what a user says: texts and files of messages
+                of the user. Those of the assistant, the system and tools are left out.
             sender_id: who asks, for the entry's `sender_id`.
 
         Raises:
@@ -181,6 +185,7 @@ class Runs(RunWrites):
                 *messages,
                 removes_rest=removes_rest,
                 repeats_answers=repeats_answers,
+                only_user=only_user,
                 sender_id=sender_id,
             )
         )

@@ -19,6 +19,7 @@ def read_tokens(path: Path) -> "dict[str, Principal]":
     from treadle import http
 
     roles: dict[str, Callable[[str], http.Principal]] = {
+        "chat": http.chat_user,
         "user": http.user,
         "viewer": http.viewer,
         "operator": http.operator,

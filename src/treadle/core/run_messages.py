@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from treadle.core.codec import Json
 from treadle.core.messages import Message, MessageMetadata, MessagePage
 from treadle.core.run_requests import RunRequest
+from treadle.errors import InvalidValue, shorten
 
 
 def named(messages: Iterable[Message], run_id: str) -> list[Message]:
@@ -80,6 +82,41 @@ def with_messages(
     ids = tuple(message.id for message in new or again if message.id is not None)
     last = page.messages[0].message.id if page.messages else None  # the newest is first
     return msgspec.structs.replace(wanted, message_ids=ids, behind=None if ids else last)
+
+
+PARTS_OF_USERS = (
+    *("text", "file", "image", "audio", "video", "document", "image_url"),
+    *("input_text", "input_image", "input_audio", "input_file"),
+)
+"""The types of the parts of what users say, in the formats that clients and models know."""
+
+
+def said_by_user(messages: Iterable[Message]) -> list[Message]:
+    """Return what a user says in messages that somebody claims to be of a conversation.
+
+    Those in other roles are left out. Of the user's, only the text and the files stay: a client
+    must not hide one, give it to another run, or say in it what a tool has returned.
+
+    Raises:
+        InvalidValue: a part of a user's message is something else.
+    """
+    return [
+        Message(id=message.id, role="user", content=_parts_of_user(message))
+        for message in messages
+        if message.role == "user"
+    ]
+
+
+def _parts_of_user(message: Message) -> str | list[Json]:
+    if isinstance(message.content, str):
+        return message.content
+    for number, part in enumerate(message.content):
+        kind = part.get("type") if isinstance(part, dict) else None
+        if not isinstance(kind, str) or kind not in PARTS_OF_USERS:
+            reason = f"a user says no part of the type {shorten(kind)}, only texts and files"
+            where = f"request.messages, message {shorten(message.id)}, content[{number}]"
+            raise InvalidValue(where, reason)
+    return message.content
 
 
 def is_behind(page: MessagePage, messages: Sequence[Message]) -> bool:

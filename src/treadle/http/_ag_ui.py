@@ -13,7 +13,7 @@ from treadle.http._ag_ui_messages import read_messages, written
 from treadle.http._call import Call
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._owners import OwnerRule
-from treadle.http._requested_runs import request, require_own_request
+from treadle.http._requested_runs import LIMITED, request, require_own_request
 from treadle.http._run_events import (
     Begun,
     Broken,
@@ -72,7 +72,6 @@ OWN_INPUT = OwnerRule(
 
 
 async def _run(call: Call) -> Response:
-    call.require("append")
     given = cast("RunAgentInput", call.body)
     messages = read_messages(given.messages)
     wanted = RunRequest(
@@ -203,13 +202,13 @@ OPERATIONS = (
         method="POST",
         path="/v1/ag-ui/agents/{agent_id}/runs",
         summary="Run an agent on a thread, for a client of AG-UI 1.0.",
-        action="send",
+        action="chat",
         owner=OWN_INPUT,
         body=RunAgentInput,
         answers={200: EVENTS},
         handle=_run,
         details=(
-            "It also needs the right to `append`. A worker does the run; a client that goes away"
+            f"{LIMITED} A worker does the run; a client that goes away"
             " cancels nothing, and one that sends the same `runId` again sees the rest of it."
             " 409: no run of the thread waits for one of the answers in `resume`, or another"
             " thread has the run."

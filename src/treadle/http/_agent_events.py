@@ -15,7 +15,7 @@ from treadle.http._call import Call
 from treadle.http._messages import visible
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._owners import OwnerRule, owned_as, require_free_run, require_own_thread
-from treadle.http._requested_runs import request, require_own_request
+from treadle.http._requested_runs import LIMITED, request, require_own_request
 from treadle.http._run_events import (
     Begun,
     Broken,
@@ -97,7 +97,6 @@ _NEW_RUN = OwnerRule(
 
 
 async def _start(call: Call) -> Response:
-    call.require("append")
     body = cast("NewRun", call.body)
     wanted = RunRequest(
         agent_id=require_agent(body.agent_id),
@@ -283,13 +282,13 @@ OPERATIONS = (
         method="POST",
         path="/v1/runs",
         summary="Run an agent, and stream the run's events as tirea has them.",
-        action="send",
+        action="chat",
         owner=_NEW_RUN,
         body=NewRun,
         answers={200: EVENTS},
         handle=_start,
         details=(
-            "It also needs the right to `append`. A worker does the run; a client that goes away"
+            f"{LIMITED} A worker does the run; a client that goes away"
             " cancels nothing, and one that sends the same `runId` again sees it from its"
             " beginning. What the run waits for comes as tool calls: a decision names one in"
             " `target_id`. 409: no run of the thread waits for it, or another thread has the run."

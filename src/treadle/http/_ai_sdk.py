@@ -18,7 +18,7 @@ from treadle.http._call import Call
 from treadle.http._event_stream import framed
 from treadle.http._operation import EVENTS, Operation
 from treadle.http._owners import OwnerRule, by_id, require_own_thread
-from treadle.http._requested_runs import request, require_own_request
+from treadle.http._requested_runs import LIMITED, request, require_own_request
 from treadle.http._responses import no_content
 from treadle.http._run_events import (
     Begun,
@@ -65,7 +65,6 @@ OWN_CHAT = OwnerRule(text="the chat must be yours, or new, and so must the run",
 
 
 async def _run(call: Call) -> Response:
-    call.require("append")
     given = cast("ChatRequest", call.body)
     said = read_messages(given.messages)
     run_id = given.run_id or new_id()
@@ -242,13 +241,13 @@ OPERATIONS = (
         method="POST",
         path="/v1/ai-sdk/agents/{agent_id}/runs",
         summary="Run an agent on a chat, for a client of the AI SDK.",
-        action="send",
+        action="chat",
         owner=OWN_CHAT,
         body=ChatRequest,
         answers={200: EVENTS},
         handle=_run,
         details=(
-            "It also needs the right to `append`. A client that goes away cancels nothing. 409: all"
+            f"{LIMITED} A client that goes away cancels nothing. 409: all"
             " that the client says are answers that no run of the chat waits for, or another chat"
             " has the run."
         ),

@@ -13,6 +13,7 @@ from treadle.http._incoming import headers_of
 Action: TypeAlias = Literal[
     "read",
     "read_internal",
+    "chat",
     "append",
     "send",
     "interrupt",
@@ -31,7 +32,8 @@ Action: TypeAlias = Literal[
 
 - "read": threads, runs, mailboxes, entries, documents.
 - "read_internal": internal messages, even those in payloads; actions of change sets; tracebacks.
-- "append": create, change, truncate and fork threads.
+- "chat": ask for runs, with messages of the user, and answer those that wait.
+- "append": create, change, truncate and fork threads. With "send", ask for runs with any messages.
 - "send", "interrupt", "requeue": work of mailboxes.
 - "cancel": end entries and runs.
 - "pause": pause and resume mailboxes.
@@ -90,8 +92,10 @@ Authenticate: TypeAlias = Callable[[Request], Principal | Awaitable[Principal | 
 """Returns who makes a request; None if that is not known: then the answer is 401."""
 
 _VIEWER: tuple[Action, ...] = ("read", "read_internal")
+_CHAT: tuple[Action, ...] = ("read", "chat", "interrupt")
 _USER: tuple[Action, ...] = (
     "read",
+    "chat",
     "append",
     "send",
     "interrupt",
@@ -102,6 +106,7 @@ _USER: tuple[Action, ...] = (
 )
 _OPERATOR: tuple[Action, ...] = (
     *_VIEWER,
+    "chat",
     "append",
     "send",
     "interrupt",
@@ -112,6 +117,7 @@ _OPERATOR: tuple[Action, ...] = (
 )
 _WORKER: tuple[Action, ...] = (
     *_VIEWER,
+    "chat",
     "append",
     "send",
     "pause",
@@ -120,6 +126,16 @@ _WORKER: tuple[Action, ...] = (
     "write_runs",
     "write_documents",
 )
+
+
+def chat_user(owner: str) -> Principal:
+    """Return who may only chat in the threads of an owner, such as a browser.
+
+    That is: ask for runs, with what a user says, answer those that wait, stop them, and read. They
+    cannot write messages of the assistant, the system or a tool, change or remove what was said,
+    or write payloads, states and documents.
+    """
+    return Principal(id=owner, owner=owner, can=frozenset(_CHAT))
 
 
 def user(owner: str) -> Principal:

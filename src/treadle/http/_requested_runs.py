@@ -9,8 +9,15 @@ from treadle.core.messages import Message
 from treadle.core.run_requests import RequestedRun, RunRequest
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
+from treadle.http._errors import Refused
 from treadle.http._owners import require_free_run, require_free_thread
 from treadle.store.store import Store
+
+LIMITED = (
+    "Without the rights to `append` and `send`, only what a user says is taken: texts and files of"
+    " their new messages."
+)
+"""What the reference says of those who may `chat` only."""
 
 
 async def require_own_request(
@@ -42,14 +49,20 @@ async def request(
 ) -> RequestedRun:
     """Ask for a run, as `treadle.Runs.request`, for the principal.
 
+    From those who may not `append` and `send`, only what a user says is taken.
+
     Raises:
+        Refused: the principal may not remove what was said.
         InvalidId: an id cannot be one.
         InvalidValue: the thread has another owner than the request says.
         NotFound: the thread is another's, which has just created it.
         AlreadyExists: another thread has the run.
         NotWaiting: no run of the thread waits for one of the answers.
     """
-    own = call.principal.own
+    own, only_user = call.principal.own, not (call.can("append") and call.can("send"))
+    if only_user and removes_rest:
+        reason = f"{call.principal.id} may not append, and so not have an answer written again"
+        raise Refused(403, "forbidden", reason)
     if own is not None:
         if wanted.resource_id not in (None, own):
             raise _another_owner()
@@ -60,6 +73,7 @@ async def request(
             *messages,
             removes_rest=removes_rest,
             repeats_answers=repeats_answers,
+            only_user=only_user,
             sender_id=call.principal.id,
         )
     except InvalidValue as error:

@@ -21,7 +21,7 @@ from treadle.http._errors import Refused
 from treadle.http._operation import Operation
 from treadle.http._output import answer
 from treadle.http._owners import OWN_RUN, OwnerRule, owned_as, require_free_run
-from treadle.http._requested_runs import request
+from treadle.http._requested_runs import LIMITED, request
 from treadle.http._run_fields import Decision, RunFields, answers_of, require_agent
 from treadle.worker import RunRequest
 
@@ -78,7 +78,6 @@ _INPUTS = OwnerRule(
 
 
 async def _give(call: Call) -> Response:
-    call.require("append")
     run_id, body = call.ids["run_id"], cast("RunInputs", call.body)
     if not body.messages and not body.decisions:
         raise InvalidValue("body", "messages or decisions must be given")
@@ -128,13 +127,13 @@ OPERATIONS = (
         method="POST",
         path="/v1/runs/{run_id}/inputs",
         summary="Give a run messages, or the decisions that it waits for.",
-        action="send",
+        action="chat",
         owner=_INPUTS,
         body=RunInputs,
         answers={202: InputsGiven},
         handle=_give,
         details=(
-            "It also needs the right to `append`. What the run's agent gets is an entry in the "
+            f"{LIMITED} What the run's agent gets is an entry in the "
             "mailbox of its thread, as `treadle.worker.RunRequest`. 400: the run is over, and "
             "there are decisions only. 409: no run of the thread waits for one of the decisions, "
             "or another thread has the `runId`."

@@ -26,6 +26,7 @@ from treadle.core.run_messages import (
     new_of,
     of_run,
     position_of_last,
+    said_by_user,
     with_messages,
 )
 from treadle.core.run_queries import LoadRun, SearchRuns
@@ -71,6 +72,7 @@ class RunRequests:
         *,
         removes_rest: bool = False,
         repeats_answers: bool = False,
+        only_user: bool = False,
         sender_id: str | None = None,
     ) -> RequestedRun:
         """Append what is new, and send the request, in one batch; see `Runs.request`.
@@ -78,13 +80,14 @@ class RunRequests:
         The entry has the id of the run, so that no two threads can ask for one run.
 
         Raises:
-            InvalidValue: the thread has another owner than the request says.
+            InvalidValue: the thread has another owner than the request says, or a user says what
+                is neither a text nor a file.
             AlreadyExists: another thread has the run, or an entry that asks for no run has its id.
             NotWaiting: no run of the thread waits for one of the answers.
             RunConflict: the run that an answer names does not wait.
         """
         messages = named(messages, wanted.run_id)
-        options = (removes_rest, repeats_answers, sender_id)
+        options = (removes_rest, repeats_answers, only_user, sender_id)
         for _ in range(ATTEMPTS - 1):
             with suppress(AlreadyExists, RunConflict):  # somebody was faster: look again
                 return await self._request(wanted, messages, *options)
@@ -163,6 +166,7 @@ class RunRequests:
         messages: Sequence[Message],
         removes_rest: bool,
         repeats_answers: bool,
+        only_user: bool,
         sender_id: str | None,
     ) -> RequestedRun:
         thread_id = wanted.thread_id
@@ -183,7 +187,10 @@ class RunRequests:
         )
         if earlier is not None:
             return asked
-        new = new_of(page, messages)
+        unknown = new_of(page, messages)
+        new = said_by_user(unknown) if only_user else unknown
+        if len(new) < len(unknown):  # the client shows what the thread does not get
+            asked = msgspec.structs.replace(asked, is_behind=True)
         answers, waits = await self._find_answered(wanted, repeats_answers, may_be_none=bool(new))
         wanted = msgspec.structs.replace(wanted, resume=answers)
         cuts = _cuts(wanted, page, messages, waits) if removes_rest else ()

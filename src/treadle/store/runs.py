@@ -182,6 +182,7 @@ class Runs(RunWrites):
         *messages: Message,
         removes_rest: bool = False,
         repeats_answers: bool = False,
+        only_user: bool = False,
         sender_id: str | None = None,
     ) -> RequestedRun:
         """Ask for a run: append what somebody says, and send the request, in one commit.
@@ -201,6 +202,9 @@ class Runs(RunWrites):
                 "superseded" in the same commit, whether they are queued, held or waiting.
             repeats_answers: leave out answers in `resume` that no run waits for. At least one must
                 be left, or a message must be new.
+            only_user: the messages come from somebody who is not trusted, such as a browser. Of
+                those that the thread lacks, it gets what a user says: texts and files of messages
+                of the user. Those of the assistant, the system and tools are left out.
             sender_id: who asks, for the entry's `sender_id`.
 
         Raises:
@@ -216,12 +220,14 @@ class Runs(RunWrites):
             check_message(message, f"request.messages[{number}]")
         check_flag(removes_rest, "request.removes_rest")
         check_flag(repeats_answers, "request.repeats_answers")
+        check_flag(only_user, "request.only_user")
         check_sender(sender_id, "request")
         return await self._requests.request(
             wanted,
             messages,
             removes_rest=removes_rest,
             repeats_answers=repeats_answers,
+            only_user=only_user,
             sender_id=sender_id,
         )
 

@@ -63,6 +63,13 @@ _ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
     help="A header in which the reverse proxy names the owner who makes the request.",
 )
 @click.option(
+    "--user-role",
+    type=click.Choice(["user", "chat"]),
+    default="user",
+    show_default=True,
+    help="What that owner may do: everything with their data, or only chat.",
+)
+@click.option(
     "--proxy",
     "proxies",
     metavar="ADDRESS",
@@ -90,6 +97,7 @@ def serve(
     port: int,
     tokens: Path | None,
     user_header: str | None,
+    user_role: str,
     proxies: tuple[str, ...],
     host_names: tuple[str, ...],
     root_path: str,
@@ -100,8 +108,8 @@ def serve(
     It is for browsers, programs in other languages, and workers on other machines. At `/` it has a
     dashboard: what waits, what is stuck, and every conversation. It listens at this machine only,
     and everybody here may do everything, unless --tokens or --user-header says who may. Roles of
-    tokens are user (an owner's data), viewer, operator, worker and admin. After SIGTERM or Ctrl-C,
-    streams end, and requests are answered.
+    tokens are chat (an owner's conversations), user (their data), viewer, operator, worker and
+    admin. After SIGTERM or Ctrl-C, streams end, and requests are answered.
     """
     _check_rights(host, tokens, user_header)
     if root_path and not _ROOT_PATH.fullmatch(root_path):
@@ -111,7 +119,7 @@ def serve(
         check_present(url)
     else:
         check_possible(url)
-    authenticate = _authenticate_by(tokens, user_header, proxies)
+    authenticate = _authenticate_by(tokens, user_header, user_role, proxies)
     log_to_stderr("text", verbose=False)
     names = (host, *host_names)
     serving = _serve(url, authenticate, names, host, port, root_path, read_only=read_only)
@@ -167,7 +175,7 @@ def _check_rights(host: str, tokens: Path | None, user_header: str | None) -> No
 
 
 def _authenticate_by(
-    tokens: Path | None, user_header: str | None, proxies: tuple[str, ...]
+    tokens: Path | None, user_header: str | None, user_role: str, proxies: tuple[str, ...]
 ) -> "Authenticate":
     try:
         from treadle import http
@@ -177,7 +185,8 @@ def _authenticate_by(
     if tokens is not None:
         return http.tokens(read_tokens(tokens))
     if user_header is not None:
-        return http.trusted_header(user_header, proxies=proxies)
+        principal_of = http.chat_user if user_role == "chat" else http.user
+        return http.trusted_header(user_header, principal_of, proxies=proxies)
     return http.everyone(http.admin("local"))
 
 
