@@ -332,9 +332,7 @@ class Threads(ThreadWrites):
         The newest threads of a user, as in an inbox, from one snapshot:
         ``list_heads(by="updated_at", order="desc", resource_id=user, with_last_message=True)``.
 
-        A page costs the same however many threads there are, except on files, which look at all.
-        `roots` has no index: all that match the other filters are looked at, in order, until the
-        page is full. By a time, a page of children looks at all children of that thread.
+        A page costs the same however many threads there are, except on files and with `roots`.
         By `updated_at`, a thread that is updated while pages are read may come twice or not at all.
 
         Args:
@@ -343,8 +341,8 @@ class Threads(ThreadWrites):
             after: `next_cursor` of the page before, which was read with the same `by`.
             limit: how many at most, clamped to 1..200.
             resource_id: only threads of this owner.
-            parent_thread_id: only threads with this parent.
-            roots: only threads without a parent.
+            parent_thread_id: only threads with this parent; to sort them by a time, all are read.
+            roots: only threads without a parent; they are looked for among all that match.
             with_last_message: with the last that is not internal, in `last_message`; on files, a
                 thread that is not in memory is read for it, as by `load`.
 
