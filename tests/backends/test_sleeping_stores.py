@@ -54,7 +54,7 @@ from treadle.backends.files._replica import Replica
 
 async def main(url):
     async with treadle.open_store(url) as store:
-        Replica.write_documents = lambda *arguments: os._exit(1)
+        Replica.write_files = lambda *arguments: os._exit(1)
         await store.mailboxes.send("box", 1)
 
 asyncio.run(main(sys.argv[1]))

@@ -8,10 +8,10 @@ import treadle
 from treadle import Message, Thread
 from treadle.backends.files import _tables as tables
 from treadle.backends.files import _thread_cache as cache
+from treadle.backends.files._encoded_thread import EncodedThread
 from treadle.backends.files._thread_cache import ThreadCache
-from treadle.backends.files._thread_document import ThreadDocument
 from treadle.backends.files.disk import Disk
-from treadle.backends.files.documents import Documents
+from treadle.backends.files.json_files import JsonFiles
 from treadle.backends.model.tables import Put
 from treadle.core.threads import StoredThread, ThreadHead
 
@@ -27,7 +27,7 @@ async def test_the_least_recently_used_thread_is_evicted_and_read_again_when_nee
     async with treadle.open_store(tmp_path) as store:
         for key in keys:
             await store.threads.create(Thread(id=key, state="x" * 1_000))
-    rows = ThreadCache(Documents(Disk(), str(tmp_path)), _refuse, budget=9_000)
+    rows = ThreadCache(JsonFiles(Disk(), str(tmp_path)), _refuse, budget=9_000)
     for key in ("t0", "t1", "t0", "t2"):
         assert rows[key].head.thread.id == key
         rows.evict()
@@ -45,8 +45,8 @@ async def test_threads_are_evicted_after_reads_too(
     rows: list[ThreadCache] = []
 
     class NotedCache(ThreadCache):
-        def __init__(self, documents: Documents, put: Put[StoredThread], budget: int) -> None:
-            super().__init__(documents, put, budget)
+        def __init__(self, files: JsonFiles, put: Put[StoredThread], budget: int) -> None:
+            super().__init__(files, put, budget)
             rows.append(self)
 
     monkeypatch.setattr(tables, "THREAD_BYTES", 9_000)
@@ -62,12 +62,12 @@ async def test_an_append_does_not_encode_the_whole_thread_again(
 ) -> None:
     encoded: list[int] = []
 
-    class NotingDocument(ThreadDocument):
+    class NotingThread(EncodedThread):
         def __init__(self, head: ThreadHead) -> None:
             super().__init__(head)
             encoded.append(head.version)
 
-    monkeypatch.setattr(cache, "ThreadDocument", NotingDocument)
+    monkeypatch.setattr(cache, "EncodedThread", NotingThread)
     async with treadle.open_store(tmp_path) as one, treadle.open_store(tmp_path) as other:
         await one.threads.create(Thread(id="t"))
         for number in range(4):

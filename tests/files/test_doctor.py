@@ -128,7 +128,7 @@ async def test_unknown_fields_survive_appends_and_claims(tmp_path: Path) -> None
 async def test_ids_that_differ_only_in_case_are_refused_where_the_file_system_folds_case(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("treadle.backends.files.documents.Documents.folds_case", lambda self: True)
+    monkeypatch.setattr("treadle.backends.files.json_files.JsonFiles.folds_case", lambda self: True)
     async with treadle.open_store(tmp_path) as store:
         await store.threads.create(Thread(id="Straße"))
         await store.mailboxes.send("box", 1)

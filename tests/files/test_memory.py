@@ -14,13 +14,13 @@ from treadle.backends.files import _journal as journal_module
 from treadle.backends.files import _recovery as recovery
 from treadle.backends.files import _tables as tables
 from treadle.backends.files import _thread_cache as thread_cache
+from treadle.backends.files._encoded_thread import read_thread
 from treadle.backends.files._engine import Engine, ReadCall
 from treadle.backends.files._entry_cache import EntryCache
 from treadle.backends.files._journal import Journal, Position
 from treadle.backends.files._thread_cache import ThreadCache
-from treadle.backends.files._thread_document import read_thread
 from treadle.backends.files.disk import Bytes, Disk
-from treadle.backends.files.documents import Documents
+from treadle.backends.files.json_files import JsonFiles
 from treadle.backends.model.tables import Put
 from treadle.clock import system_clock
 from treadle.core.mailboxes import MailboxEntry, Send
@@ -40,15 +40,15 @@ class Kept:
         kept = self
 
         class NotedThreads(ThreadCache):
-            def __init__(self, documents: Documents, put: Put[StoredThread], budget: int) -> None:
-                super().__init__(documents, put, budget)
+            def __init__(self, files: JsonFiles, put: Put[StoredThread], budget: int) -> None:
+                super().__init__(files, put, budget)
                 kept.threads.append(self)
 
         class NotedEntries(EntryCache):
             def __init__(
-                self, documents: Documents, put: Put[MailboxEntry], most: int, budget: int
+                self, files: JsonFiles, put: Put[MailboxEntry], most: int, budget: int
             ) -> None:
-                super().__init__(documents, put, most, budget)
+                super().__init__(files, put, most, budget)
                 kept.entries.append(self)
 
         monkeypatch.setattr(tables, "ThreadCache", NotedThreads)

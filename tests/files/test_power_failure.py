@@ -18,7 +18,7 @@ from treadle.backends.files._entries import Put, encode_entries
 from treadle.backends.files._journal import Journal, Position
 from treadle.backends.files._recovery import journal_path
 from treadle.backends.files.disk import Disk
-from treadle.backends.files.documents import Documents
+from treadle.backends.files.json_files import JsonFiles
 from treadle.core.claims import Ack, ClaimRequest
 from treadle.core.codec import encode
 from treadle.core.commands import AnyCommand
@@ -328,7 +328,7 @@ def test_a_dead_writer_s_commit_survives_once_another_process_has_read_it(tmp_pa
     folder, disk = tmp_path / "life", RecordingDisk()
     engine = Engine(str(folder), lambda: 1, "full", disk)
     engine.open(Patience.of(60))
-    dead = Journal(disk, journal_path(Documents(disk, str(folder)), 1), Position(1))
+    dead = Journal(disk, journal_path(JsonFiles(disk, str(folder)), 1), Position(1))
     dead.append([payload_for("box")], sync=False)
     seen = read_state(engine)
     assert list(seen) == ["mailbox box"]
@@ -345,7 +345,7 @@ def test_a_torn_group_does_not_come_back_after_the_next_commit(tmp_path: Path) -
     one, other = (Engine(folder, lambda: 1, "full", SteadyDisk()) for _ in range(2))
     one.open(Patience.of(60))
     other.open(Patience.of(60))
-    path = journal_path(Documents(Disk(), folder), 1)
+    path = journal_path(JsonFiles(Disk(), folder), 1)
     dead = Journal(Disk(), path, Position(1))
     dead.append([payload_for("box 1"), payload_for("box 2")], sync=False)
     data = bytearray(Path(path).read_bytes())

@@ -1,4 +1,4 @@
-"""Documents with an empty or strange name: they hurt nobody, whatever is in them."""
+"""JsonFiles with an empty or strange name: they hurt nobody, whatever is in them."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from treadle import InvalidId, MailboxEntry, Message, RunMeta, RunRecord, Thread
 from treadle.backends.files import _names
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.doctor import examine
-from treadle.backends.files.documents import FOLDERS
+from treadle.backends.files.json_files import FOLDERS
 
 NAMES = (".json", "CON.json", "a..b.json", "e\u0301.json ", "x.JSON", "no-document")
 

@@ -95,9 +95,9 @@ def store_exists(url: str) -> bool:
         match scheme:
             case "file":
                 from treadle.backends.files.disk import Disk
-                from treadle.backends.files.documents import Documents
+                from treadle.backends.files.json_files import JsonFiles
 
-                return Documents(Disk(), str(folder_path(rest))).is_store()
+                return JsonFiles(Disk(), str(folder_path(rest))).is_store()
             case "sqlite":
                 from treadle.backends.sqlite.backend import is_store
 

@@ -1,11 +1,11 @@
-"""The rows of a table, read from their documents when they are needed, and kept in memory."""
+"""The rows of a table, read from their JSON files when they are needed, and kept in memory."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, ValuesView
 from typing import Any, TypeVar
 
 from treadle.backends.files._decoding import decode_model
-from treadle.backends.files.documents import Documents, fold
+from treadle.backends.files.json_files import JsonFiles, fold
 from treadle.backends.model.tables import Put, RowTable, TableName
 from treadle.core.codec import Model
 from treadle.core.ids import check_optional_id
@@ -20,19 +20,19 @@ _UNREAD: Any = object()
 class RowCache(RowTable[RowT]):
     """The rows of one table.
 
-    A batch changes rows here before their documents are written; `mark_written` follows.
+    A batch changes rows here before their JSON files are written; `mark_written` follows.
 
     Args:
-        documents: where the documents are.
+        files: the JSON files of the store.
         table: which of them these are.
         put: puts a row into the table.
-        read: returns a row from its id and its document.
+        read: returns a row from its id and its JSON file.
         limit: how many rows are kept in memory.
     """
 
     def __init__(
         self,
-        documents: Documents,
+        files: JsonFiles,
         table: TableName,
         put: Put[RowT],
         read: Callable[[str, bytes], RowT],
@@ -40,11 +40,11 @@ class RowCache(RowTable[RowT]):
     ) -> None:
         super().__init__(put)
         self._limit = limit
-        self._documents = documents
+        self._files = files
         self._table: TableName = table
         self._read = read
         self._rows: OrderedDict[str, RowT | None] = OrderedDict()
-        """The least recently used first. None: removed, though its document may still exist."""
+        """The least recently used first. None: removed, though its JSON file may still exist."""
         self._damaged: set[str] = set()
         self._names: set[str] | None = None
         """The ids of all rows, once somebody has asked for them."""
@@ -83,7 +83,7 @@ class RowCache(RowTable[RowT]):
             return row is not None
         if self._names is not None:
             return key in self._names
-        return self._documents.exists(self._table, key)
+        return self._files.exists(self._table, key)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._list())
@@ -92,11 +92,11 @@ class RowCache(RowTable[RowT]):
         return len(self._list())
 
     def values(self) -> ValuesView[RowT]:
-        """Return all rows except those whose documents are damaged."""
+        """Return all rows except those whose JSON files are damaged."""
         return _ReadableRows(self)
 
     def readable(self) -> Iterator[RowT]:
-        """Yield all rows except those whose documents are damaged; few are kept in memory."""
+        """Yield all rows except those whose JSON files are damaged; few are kept in memory."""
         for key in list(self._list()):
             row = self._read_or_note(key, self._look)
             if row is not None:
@@ -108,16 +108,16 @@ class RowCache(RowTable[RowT]):
         return {key: row for key, row in found if row is not None}.values()
 
     def unreadable(self) -> Iterable[str]:
-        """Return the damaged documents that were left out, as errors name them."""
-        return sorted(self._documents.where(self._table, key) for key in self._damaged)
+        """Return the damaged JSON files that were left out, as errors name them."""
+        return sorted(self._files.where(self._table, key) for key in self._damaged)
 
     def note_damage(self, key: str, error: CorruptRecord) -> None:
-        """Note that a listing leaves out a document that is damaged."""
-        self._documents.damage.note(error)
+        """Note that a listing leaves out a JSON file that is damaged."""
+        self._files.damage.note(error)
         self._damaged.add(key)
 
     def note_repair(self, key: str) -> None:
-        """Note that a document can be read."""
+        """Note that a JSON file can be read."""
         self._damaged.discard(key)
 
     def _read_or_note(self, key: str, read: Callable[[str], RowT | None]) -> RowT | None:
@@ -140,12 +140,12 @@ class RowCache(RowTable[RowT]):
         self._note(key, present=present)
 
     def mark_written(self, key: str) -> None:
-        """Note that the document of a row is written, or removed."""
+        """Note that the JSON file of a row is written, or removed."""
         if self._rows.get(key, _UNREAD) is None:
             del self._rows[key]
 
     def check_unused(self, key: str) -> None:
-        """Check the path of a new row's document, which `get` has not found.
+        """Check the path of a new row's JSON file, which `get` has not found.
 
         Raises:
             CorruptRecord: a file or folder is there that was not there when names were listed.
@@ -153,9 +153,9 @@ class RowCache(RowTable[RowT]):
         if key in self._rows or self._names is None:
             # It is removed in memory only, and may still exist; or `get` has just looked for it.
             return
-        if self._documents.exists(self._table, key):
+        if self._files.exists(self._table, key):
             reason = "another program has put it there since the store was opened"
-            raise CorruptRecord(self._documents.where(self._table, key), reason)
+            raise CorruptRecord(self._files.where(self._table, key), reason)
 
     def check_distinct(self, key: str) -> None:
         """Check that the file system can distinguish a new id from all others.
@@ -188,10 +188,10 @@ class RowCache(RowTable[RowT]):
         return row
 
     def _fetch(self, key: str) -> RowT | None:
-        """Return the row that a document has, or None."""
+        """Return the row that a JSON file has, or None."""
         if self._names is not None and key not in self._names:
             return None
-        data = self._documents.read(self._table, key)
+        data = self._files.read(self._table, key)
         if data is None:
             return None
         return self._read(key, data)
@@ -206,7 +206,7 @@ class RowCache(RowTable[RowT]):
 
     def _list(self) -> set[str]:
         if self._names is None:
-            names = set(self._documents.names(self._table))
+            names = set(self._files.names(self._table))
             names.update(key for key, row in self._rows.items() if row is not None)
             names.difference_update(key for key, row in self._rows.items() if row is None)
             self._names = names
@@ -214,7 +214,7 @@ class RowCache(RowTable[RowT]):
 
 
 class _ReadableRows(ValuesView[RowT]):
-    """The rows whose documents are not damaged, each read when it is its turn."""
+    """The rows whose JSON files are not damaged, each read when it is its turn."""
 
     def __init__(self, rows: RowCache[RowT]) -> None:
         super().__init__(rows)
@@ -233,12 +233,12 @@ RowModel = TypeVar("RowModel", RunRecord, MailboxEntry, MailboxState)
 
 
 def row_reader(
-    documents: Documents, table: TableName, kind: type[RowModel]
+    files: JsonFiles, table: TableName, kind: type[RowModel]
 ) -> Callable[[str, bytes], RowModel]:
     """Return a function that reads the rows of a table from their documents."""
 
     def read(key: str, data: bytes) -> RowModel:
-        where = documents.where(table, key)
+        where = files.where(table, key)
         row = decode_model(kind, data, where)
         found: Any = getattr(row, _IDS[kind])
         if found != key:

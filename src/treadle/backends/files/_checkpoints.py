@@ -1,11 +1,11 @@
-"""Checkpoints: threads that sync the documents of complete journals and remove the journals."""
+"""Checkpoints: threads that sync the JSON files of complete journals and remove the journals."""
 
 import logging
 import threading
 
 from treadle.backends.files._recovery import checkpoint
 from treadle.backends.files.disk import Disk
-from treadle.backends.files.documents import Documents
+from treadle.backends.files.json_files import JsonFiles
 from treadle.errors import TreadleError
 
 _log = logging.getLogger(__name__)
@@ -15,9 +15,9 @@ _POSTPONED = "journals %s stay until the next checkpoint"
 class Checkpoints:
     """The checkpoints of one handle, which run beside its commits."""
 
-    def __init__(self, disk: Disk, documents: Documents) -> None:
+    def __init__(self, disk: Disk, files: JsonFiles) -> None:
         self._disk = disk
-        self._documents = documents
+        self._files = files
         self._threads: list[threading.Thread] = []
 
     def start(self, numbers: list[int]) -> None:
@@ -38,6 +38,6 @@ class Checkpoints:
 
     def _run(self, numbers: list[int]) -> None:
         try:
-            checkpoint(self._disk, self._documents, numbers)
+            checkpoint(self._disk, self._files, numbers)
         except (OSError, TreadleError):
             _log.exception(_POSTPONED, numbers)

@@ -1,4 +1,4 @@
-"""Reading models from documents and journals; an error names what is wrong with them."""
+"""Reading models from JSON files and journals; an error names what is wrong with them."""
 
 import codecs
 from typing import TypeVar

@@ -1,6 +1,6 @@
-"""The recent changes of each thread, in a file of lines beside the documents, for `list_deltas`.
+"""The recent changes of each thread, in a file of lines beside the JSON files, for `list_deltas`.
 
-What the document has is not repeated: a line names the messages of a delta by their positions, and
+What the JSON file has is not repeated: a line names the messages of a delta by their positions, and
 a truncation keeps those that it removes. An update of a thread's labels has a line, too: it says
 when the thread was updated since.
 
@@ -18,7 +18,7 @@ import msgspec
 from treadle.backends._plain_files import NotPlainFile
 from treadle.backends.files._entries import was_updated
 from treadle.backends.files.disk import Disk
-from treadle.backends.files.documents import Documents
+from treadle.backends.files.json_files import JsonFiles
 from treadle.backends.model.steps import positions_of, stored_step
 from treadle.backends.model.tables import Change, steps_of
 from treadle.core.codec import decode, encode
@@ -60,9 +60,9 @@ class _Line(msgspec.Struct, frozen=True, array_like=True):
 class DeltaFiles:
     """One file for each thread, one line for each change, the newest last."""
 
-    def __init__(self, disk: Disk, documents: Documents) -> None:
+    def __init__(self, disk: Disk, files: JsonFiles) -> None:
         self._disk = disk
-        self._documents = documents
+        self._files = files
 
     def write(self, changes: Iterable[Change]) -> None:
         """Write the deltas of committed changes, as far as that is possible."""
@@ -76,7 +76,7 @@ class DeltaFiles:
 
     def _write(self, change: Change) -> None:
         before, after, steps = change.before, change.after, steps_of(change)
-        path = self._documents.delta_path(change.key)
+        path = self._files.delta_path(change.key)
         lines: list[bytes] = []
         if steps is None or not isinstance(before, StoredThread):  # created, saved or deleted
             self._disk.remove(path)
@@ -90,7 +90,7 @@ class DeltaFiles:
 
     def remove_others(self, thread_ids: Container[str]) -> None:
         """Remove the files of other threads, which a crash may leave when a thread is deleted."""
-        for path in self._documents.delta_paths():
+        for path in self._files.delta_paths():
             thread_id = os.path.basename(path).removesuffix(".jsonl")
             if thread_id not in thread_ids:
                 self._disk.remove(path)
@@ -130,7 +130,7 @@ class DeltaFiles:
             ValueError: one cannot be read.
         """
         try:
-            lines = self._disk.read(self._documents.delta_path(head.thread.id)).split(b"\n")
+            lines = self._disk.read(self._files.delta_path(head.thread.id)).split(b"\n")
         except (FileNotFoundError, NotPlainFile):
             return
         wanted, changed_at = head.version, head.thread.metadata.updated_at

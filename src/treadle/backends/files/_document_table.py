@@ -10,7 +10,7 @@ import msgspec
 
 from treadle.backends.files._collection_files import CollectionFiles, Lines, Whole, join_lines
 from treadle.backends.files._collection_index import CollectionIndex, line_of, read_line
-from treadle.backends.files.documents import Documents, fold
+from treadle.backends.files.json_files import JsonFiles, fold
 from treadle.backends.model.tables import Change, Put, RowTable
 from treadle.core.documents import Document, has_expired
 from treadle.core.keys import KeyRange, join, row_key, split, split_row_key
@@ -32,10 +32,10 @@ class DocumentTable(RowTable[Document]):
     notes where their lines will be in the files; `end_group` forgets the rows.
     """
 
-    def __init__(self, documents: Documents, put: Put[Document]) -> None:
+    def __init__(self, files: JsonFiles, put: Put[Document]) -> None:
         super().__init__(put)
-        self._files: CollectionFiles = documents.collections
-        self._damage = documents.damage
+        self._files: CollectionFiles = files.collections
+        self._damage = files.damage
         self._indexes: OrderedDict[str, CollectionIndex] = OrderedDict()
         """The least recently used first."""
         self._changed: dict[str, Document | None] = {}

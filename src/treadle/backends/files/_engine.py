@@ -32,7 +32,7 @@ from treadle.backends.files._recovery import (
 from treadle.backends.files._replica import Replica
 from treadle.backends.files._tables import FileTables
 from treadle.backends.files.disk import Disk
-from treadle.backends.files.documents import Documents
+from treadle.backends.files.json_files import JsonFiles
 from treadle.backends.model.tables import Change, VersionSource
 from treadle.clock import Clock
 from treadle.core.hints import ANYTHING
@@ -104,12 +104,12 @@ class Engine:
         self._journal_bytes = journal_bytes
         self._rotate_at = journal_bytes
         """The size of the journal at which the next one is started."""
-        self._documents = Documents(self._disk, os.path.abspath(root))
-        self._delta_files = DeltaFiles(self._disk, self._documents)
+        self._files = JsonFiles(self._disk, os.path.abspath(root))
+        self._delta_files = DeltaFiles(self._disk, self._files)
         self._versions = VersionSource()
-        self._lock = WriterLock(self._disk, self._documents)
-        self._presence = PresenceLock(self._disk, self._documents)
-        self._checkpoints = Checkpoints(self._disk, self._documents)
+        self._lock = WriterLock(self._disk, self._files)
+        self._presence = PresenceLock(self._disk, self._files)
+        self._checkpoints = Checkpoints(self._disk, self._files)
         self._replica: Replica | None = None
         """None: the next group starts from the documents."""
         self._broken: str | None = None
@@ -118,11 +118,11 @@ class Engine:
     @property
     def root(self) -> str:
         """The folder."""
-        return self._documents.root
+        return self._files.root
 
     def own_path(self, name: str) -> str:
         """The path of one of Treadle's own files."""
-        return self._documents.own_path(name)
+        return self._files.own_path(name)
 
     def open(self, patience: Patience) -> None:
         """Open the store; the first handle on it does what a crash has left undone.
@@ -135,12 +135,12 @@ class Engine:
         """
         self._replica = None  # a forked child has that of its parent
         self._broken = None
-        root = self._documents.root
+        root = self._files.root
         with self._translate_errors(), advising_to_read(root), ExitStack() as undo:
-            self._documents.check_system()
-            if not self._create and not self._documents.is_store():
-                raise StoreUnavailable(self._documents.root, NO_STORE)
-            self._documents.make_folders()
+            self._files.check_system()
+            if not self._create and not self._files.is_store():
+                raise StoreUnavailable(self._files.root, NO_STORE)
+            self._files.make_folders()
             self._lock.open()
             undo.callback(self._lock.close)
             self._presence.open()
@@ -148,9 +148,9 @@ class Engine:
             undo.callback(self._drop_replica)
             with self._lock.hold(patience):
                 self._require_in_place()
-                self._documents.check_format()
+                self._files.check_format()
                 if self._presence.is_alone():
-                    newest = recover(self._disk, self._documents)
+                    newest = recover(self._disk, self._files)
                     self._start_journal(newest + 1).close()
                     if newest:  # those that only read may not have seen this journal
                         self._lock.ring.append((ANYTHING,))
@@ -159,7 +159,7 @@ class Engine:
             undo.pop_all()
 
     def close(self) -> None:
-        """Close the store; the last handle on it syncs the documents and removes the journals.
+        """Close the store; the last handle on it syncs the JSON files and removes the journals.
 
         Even if something fails, no lock and no file stays open. If others keep the lock, the
         journals stay, for the next handle that opens or closes the store.
@@ -187,13 +187,13 @@ class Engine:
             close_all(self._finish, self._presence.close)
 
     def _finish(self) -> None:
-        """Sync the documents and remove the journals, unless others have the store open."""
+        """Sync the JSON files and remove the journals, unless others have the store open."""
         self._require_in_place()
         self._catch_up().tables.documents.save_indexes()
         self._drop_replica()
         if self._presence.is_alone():
-            numbers = find_journals(self._disk, self._documents)
-            checkpoint(self._disk, self._documents, numbers)
+            numbers = find_journals(self._disk, self._files)
+            checkpoint(self._disk, self._files, numbers)
 
     def position(self) -> object:
         """Return how far any process has written the store; a hint, as it takes no lock."""
@@ -202,7 +202,7 @@ class Engine:
     def look_at_files(self) -> object:
         """Return what changes if the store is removed or replaced; it costs more."""
         written = self._lock.read_position()
-        return identity(journal_path(self._documents, written.journal)), self._lock.is_in_place()
+        return identity(journal_path(self._files, written.journal)), self._lock.is_in_place()
 
     @property
     def ring(self) -> HintRing:
@@ -235,7 +235,7 @@ class Engine:
 
     def _carry_out(self, calls: Sequence[Call]) -> list[Any]:
         if self._broken is not None:
-            raise StoreUnavailable(self._documents.root, self._broken)
+            raise StoreUnavailable(self._files.root, self._broken)
         self._require_in_place()
         replica = self._catch_up()
         outcomes = self._write(replica, calls)
@@ -282,11 +282,11 @@ class Engine:
                 raise
             raise _RefusedGroup from error
         try:
-            replica.write_documents(batches, committed)
+            replica.write_files(batches, committed)
             self._lock.write_position(replica.journal.position)
             self._lock.ring.append(hints_of(chain.from_iterable(batches)))
         except (OSError, CorruptRecord):
-            self._drop_replica()  # committed all the same: the next group writes the documents
+            self._drop_replica()  # committed all the same: the next group writes the JSON files
         else:
             self._rotate_if_complete(replica)
 
@@ -303,12 +303,12 @@ class Engine:
             reason = f"{failure}; then its journal could not be cut off: {error}"
             self._broken = f"{reason}; close the store and open it again"
             unknown = f"{self._broken} to see whether the write was committed"
-            raise StoreUnavailable(self._documents.root, unknown) from failure
+            raise StoreUnavailable(self._files.root, unknown) from failure
 
     def _require_in_place(self) -> None:
         """Check, under the lock, that the lock belongs to the folder that the path names."""
         if not self._lock.is_in_place():
-            raise lost(self._documents.root)
+            raise lost(self._files.root)
 
     def _catch_up(self) -> Replica:
         """Return the replica, with everything that any process has committed."""
@@ -317,13 +317,13 @@ class Engine:
         if replica is None or replica.journal.position.journal != written.journal:
             replica = self._replica = self._join(written)
         if replica.journal.is_lost():
-            raise lost(self._documents.root)
+            raise lost(self._files.root)
         if not replica.journal.has_news():
             return replica
         unwritten = replica.follow(written)
         if unwritten:
             replica.journal.sync()
-            replay(self._documents, unwritten)
+            replay(self._files, unwritten)
             self._lock.write_position(replica.journal.position)
             self._lock.ring.append((ANYTHING,), here_too=True)
         replica.journal.cut()  # a torn group, of a process that died
@@ -338,8 +338,8 @@ class Engine:
             return replica
         # Nothing is in memory, or a journal in between is gone and with it what it said.
         self._drop_replica()
-        tables = FileTables(self._documents, self._delta_files, self._versions)
-        return Replica(self._documents, self._delta_files, tables, self._open_journal(written))
+        tables = FileTables(self._files, self._delta_files, self._versions)
+        return Replica(self._files, self._delta_files, tables, self._open_journal(written))
 
     def _drop_replica(self) -> None:
         """Forget what is in memory, as it may differ from what is on disk."""
@@ -348,7 +348,7 @@ class Engine:
             replica.journal.close()
 
     def _open_journal(self, position: Position) -> Journal:
-        path = journal_path(self._documents, position.journal)
+        path = journal_path(self._files, position.journal)
         return Journal(self._disk, path, position)
 
     def _start_journal(self, number: int) -> Journal:
@@ -356,7 +356,7 @@ class Engine:
         journal = self._open_journal(Position(number))
         try:
             journal.cut()  # a process may have died while it created this one
-            self._documents.sync_folders()
+            self._files.sync_folders()
             self._lock.write_position(journal.position)
         except BaseException:
             journal.close()
@@ -381,7 +381,7 @@ class Engine:
         """Go on in a new journal, and checkpoint the complete ones."""
         replica.journal.sync()  # a commit of the next one must not survive without these
         replica.move_to(self._start_journal(replica.journal.position.journal + 1))
-        self._checkpoints.start(find_journals(self._disk, self._documents)[:-1])
+        self._checkpoints.start(find_journals(self._disk, self._files)[:-1])
 
     def _clean(self, replica: Replica) -> None:
         """Remove from the files what was deleted, and replace all journals by a new one."""
@@ -390,14 +390,14 @@ class Engine:
         except BaseException as error:
             self._take_back(replica.journal, error)
             raise
-        replica.write_documents([], entries)
+        replica.write_files([], entries)
         self._delta_files.remove_others(replica.tables.threads)
         replica.journal.sync()
         replica.move_to(self._start_journal(replica.journal.position.journal + 1))
         self._checkpoints.join()
-        checkpoint(self._disk, self._documents, find_journals(self._disk, self._documents)[:-1])
+        checkpoint(self._disk, self._files, find_journals(self._disk, self._files)[:-1])
         self._disk.remove_temp_files()
-        self._documents.clear_temporary()  # those that other handles keep, which write none now
+        self._files.clear_temporary()  # those that other handles keep, which write none now
         self._lock.ring.append((ANYTHING,))  # lines are elsewhere in their files
 
     @contextmanager
@@ -424,4 +424,4 @@ class Engine:
     def _refusal(self, error: OSError) -> CorruptRecord | StoreUnavailable:
         if isinstance(error, NotPlainFile):
             return CorruptRecord(error.path, error.reason)
-        return StoreUnavailable(self._documents.root, str(error))
+        return StoreUnavailable(self._files.root, str(error))

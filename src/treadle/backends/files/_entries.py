@@ -1,4 +1,4 @@
-"""Journal entries: the documents that a batch writes, removes or appends to."""
+"""Journal entries: the JSON files that a batch writes, removes or appends to."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -7,35 +7,35 @@ from typing import ClassVar, TypeAlias, assert_never
 import msgspec
 
 from treadle.backends.files._collection_files import Lines, Whole
+from treadle.backends.files._encoded_thread import EncodedThread, Labels, Step, labels_of
 from treadle.backends.files._journal import Record
-from treadle.backends.files._thread_document import Labels, Step, ThreadDocument, labels_of
-from treadle.backends.files.documents import check_document_id
+from treadle.backends.files.json_files import check_file_key
 from treadle.backends.model.tables import Change, TableName, steps_of
 from treadle.core.codec import encode
 from treadle.core.heads import same_labels
 from treadle.core.threads import History, StoredThread
 from treadle.errors import CorruptRecord
 
-DocumentKey: TypeAlias = tuple[TableName, str]
+FileKey: TypeAlias = tuple[TableName, str]
 
 
 class Put(msgspec.Struct, frozen=True, tag="put", array_like=True, gc=False):
-    """The document is written as a whole."""
+    """The JSON file is written as a whole."""
 
     table: TableName
     key: str
-    document: msgspec.Raw
+    content: msgspec.Raw
 
 
 class Remove(msgspec.Struct, frozen=True, tag="remove", array_like=True, gc=False):
-    """The document is removed."""
+    """The JSON file is removed."""
 
     table: TableName
     key: str
 
 
 class Append(msgspec.Struct, frozen=True, tag="append", array_like=True, gc=False):
-    """A thread is appended to, or cut. An earlier entry of the same journal has its document."""
+    """A thread is appended to, or cut. An earlier entry of the same journal has its JSON file."""
 
     table: ClassVar[TableName] = "threads"
     key: str
@@ -43,14 +43,14 @@ class Append(msgspec.Struct, frozen=True, tag="append", array_like=True, gc=Fals
 
 
 class FirstAppend(Append, frozen=True, tag="first", array_like=True, gc=False):
-    """The first append of a journal to a thread: its document is needed, as it may be lost."""
+    """The first append of a journal to a thread: its content is needed, as the file may be lost."""
 
     before: msgspec.Raw
-    """The document without the deltas."""
+    """Its content without the deltas."""
 
 
 class Update(msgspec.Struct, frozen=True, tag="update", array_like=True, gc=False):
-    """The labels of a thread change. An earlier entry of the same journal has its document."""
+    """The labels of a thread change. An earlier entry of the same journal has its JSON file."""
 
     table: ClassVar[TableName] = "threads"
     key: str
@@ -61,7 +61,7 @@ class FirstUpdate(Update, frozen=True, tag="first update", array_like=True, gc=F
     """The first change of a journal to a thread, like `FirstAppend`."""
 
     before: msgspec.Raw
-    """The document with the labels that it had before."""
+    """Its content with the labels that it had before."""
 
 
 Entry: TypeAlias = Put | Remove | Append | FirstAppend | Update | FirstUpdate | Lines | Whole
@@ -79,19 +79,19 @@ def decode_entries(record: Record, path: str) -> tuple[Entry, ...]:
     """Return the entries of a batch from its record in the journal at `path`.
 
     Raises:
-        CorruptRecord: they are not entries, or name documents that cannot be.
+        CorruptRecord: they are not entries, or name JSON files that cannot exist.
     """
     try:
         entries = _decode(record.payload)
         for entry in entries:
-            check_document_id(table_of(entry), entry.key)
+            check_file_key(table_of(entry), entry.key)
     except (ValueError, RecursionError) as error:
         raise CorruptRecord(f"{path}, record {record.number}", str(error)) from error
     return entries
 
 
 def without_earlier(entry: Entry) -> Entry:
-    """Return an entry without the document that was there before, which only the journal needs."""
+    """Return an entry without the content of before, which only the journal needs."""
     if isinstance(entry, FirstAppend):
         return Append(entry.key, entry.deltas)
     return Update(entry.key, entry.labels) if isinstance(entry, FirstUpdate) else entry
@@ -104,21 +104,21 @@ def table_of(entry: Entry) -> TableName:
 
 def entries_of(
     batches: Iterable[Iterable[Change]],
-    journaled: AbstractSet[DocumentKey],
-    document_of: Callable[[str, StoredThread], ThreadDocument],
+    journaled: AbstractSet[FileKey],
+    encoded_of: Callable[[str, StoredThread], EncodedThread],
     lines_of: Callable[[list[Change]], Iterable[Lines | Whole]],
 ) -> Iterator[list[Entry]]:
     """Yield the entries of each batch of a group.
 
-    They may have whole documents, and are made one after the other, to be written and dropped.
+    They may have whole files, and are made one after the other, to be written and dropped.
 
     Args:
         batches: the changes of each batch.
-        journaled: the documents that the journal has already.
-        document_of: returns the document of a thread.
+        journaled: the JSON files that the journal has already.
+        encoded_of: returns a thread as the bytes of its JSON file.
         lines_of: returns the entries of changes in `store.documents`.
     """
-    in_group: set[DocumentKey] = set()
+    in_group: set[FileKey] = set()
     for changes in batches:
         entries: list[Entry] = []
         documents: list[Change] = []
@@ -126,9 +126,9 @@ def entries_of(
             if change.table == "documents":
                 documents.append(change)
             elif isinstance(change.after, StoredThread):
-                key: DocumentKey = "threads", change.key
+                key: FileKey = "threads", change.key
                 is_first = key not in journaled and key not in in_group
-                _add_thread_entries(entries, change, change.after, document_of, is_first=is_first)
+                _add_thread_entries(entries, change, change.after, encoded_of, is_first=is_first)
                 in_group.add(key)
             elif change.after is None:
                 entries.append(Remove(change.table, change.key))
@@ -145,24 +145,24 @@ def _add_thread_entries(
     entries: list[Entry],
     change: Change,
     after: StoredThread,
-    document_of: Callable[[str, StoredThread], ThreadDocument],
+    encoded_of: Callable[[str, StoredThread], EncodedThread],
     *,
     is_first: bool,
 ) -> None:
     key, before, steps = change.key, change.before, steps_of(change)
     if steps is None or not isinstance(before, StoredThread):  # it was created, or saved whole
-        entries.append(Put("threads", key, _join(document_of(key, after))))
+        entries.append(Put("threads", key, _join(encoded_of(key, after))))
         return
     deltas = tuple([msgspec.Raw(encode(step.delta)) for step in steps])
     if deltas and is_first:
-        entries.append(FirstAppend(key, deltas, _join(document_of(key, before))))
+        entries.append(FirstAppend(key, deltas, _join(encoded_of(key, before))))
     elif deltas:
         entries.append(Append(key, deltas))
     if not was_updated(before, after, steps):
         return
     labels = labels_of(after.head)
     if is_first and not deltas:
-        entries.append(FirstUpdate(key, labels, _join(document_of(key, before))))
+        entries.append(FirstUpdate(key, labels, _join(encoded_of(key, before))))
     else:
         entries.append(Update(key, labels))
 
@@ -176,34 +176,34 @@ def was_updated(before: StoredThread, after: StoredThread, steps: Sequence[Histo
     )
 
 
-def _join(document: ThreadDocument) -> msgspec.Raw:
-    return msgspec.Raw(b"".join(document.parts()))
+def _join(encoded: EncodedThread) -> msgspec.Raw:
+    return msgspec.Raw(b"".join(encoded.parts()))
 
 
-class DocumentChange(msgspec.Struct):
-    """What entries do to one document together."""
+class FileChange(msgspec.Struct):
+    """What entries do to one JSON file together."""
 
     whole: msgspec.Raw | None = None
-    """The last document that an entry has, unless a later entry removes it."""
+    """The content that the last entry puts, unless a later one removes the file."""
     steps: list[Step] = msgspec.field(default_factory=list)
     """The steps of a thread that come after it."""
     was_removed: bool = False
-    """An entry removes the document; a later one may have written it again."""
+    """An entry removes the file; a later one may have written it again."""
 
 
-def combine(entries: Iterable[Entry]) -> dict[DocumentKey, DocumentChange]:
-    """Return what entries do to each document that has a file of its own."""
-    changes: dict[DocumentKey, DocumentChange] = {}
+def combine(entries: Iterable[Entry]) -> dict[FileKey, FileChange]:
+    """Return what entries do to each JSON file; files of documents are apart."""
+    changes: dict[FileKey, FileChange] = {}
     for entry in entries:
         if isinstance(entry, OF_COLLECTIONS):
             continue
         key = entry.table, entry.key
         if key not in changes:
-            changes[key] = DocumentChange()
+            changes[key] = FileChange()
         change = changes[key]
         match entry:
-            case Put(document=document):
-                change.whole, change.steps = document, []
+            case Put(content=content):
+                change.whole, change.steps = content, []
             case FirstAppend(before=before, deltas=deltas):
                 change.whole, change.steps = before, list(deltas)
             case FirstUpdate(before=before, labels=labels):

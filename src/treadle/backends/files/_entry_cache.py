@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from treadle.backends.files._cache import RowCache, row_reader
-from treadle.backends.files.documents import Documents
+from treadle.backends.files.json_files import JsonFiles
 from treadle.backends.model.tables import Put
 from treadle.core.mailboxes import STATUSES, EntryStatus, MailboxEntry, is_terminal
 
@@ -23,17 +23,15 @@ class EntryCache(RowCache[MailboxEntry]):
     before these are read when somebody asks for them.
 
     Args:
-        documents: where the documents are.
+        files: the JSON files of the store.
         put: puts a row into the table.
         most: how many entries that have ended stay rows.
         budget: how many bytes are kept of others that have ended; the oldest leave first.
     """
 
-    def __init__(
-        self, documents: Documents, put: Put[MailboxEntry], most: int, budget: int
-    ) -> None:
-        read = row_reader(documents, "entries", MailboxEntry)
-        super().__init__(documents, "entries", put, read, limit=0)
+    def __init__(self, files: JsonFiles, put: Put[MailboxEntry], most: int, budget: int) -> None:
+        read = row_reader(files, "entries", MailboxEntry)
+        super().__init__(files, "entries", put, read, limit=0)
         self._most = most
         self._budget = budget
         self._ended: OrderedDict[str, bytes] = OrderedDict()
@@ -45,7 +43,7 @@ class EntryCache(RowCache[MailboxEntry]):
         self.has_unfinished = False
         """True if the index has read all entries: those that have not ended are in memory.
 
-        Then a document that says otherwise is ahead of what was followed, and must not become a
+        Then a JSON file that says otherwise is ahead of what was followed, and must not become a
         row before its time.
         """
 
@@ -71,7 +69,7 @@ class EntryCache(RowCache[MailboxEntry]):
         super().forget(key, present=present)
 
     def mark_written(self, key: str) -> None:
-        """Note that the document of a row is written, or removed."""
+        """Note that the JSON file of a row is written, or removed."""
         row = self._rows.get(key)
         if row is None:
             super().mark_written(key)

@@ -16,7 +16,7 @@ from treadle.backends._hint_ring import HintRing
 from treadle.backends._identity import identity
 from treadle.backends.files._journal import Position
 from treadle.backends.files.disk import Disk
-from treadle.backends.files.documents import Documents
+from treadle.backends.files.json_files import JsonFiles
 
 _POSITION = struct.Struct("<QQQQ?")
 _CLOSED = -1
@@ -53,17 +53,17 @@ class _LockFile:
 
 
 class WriterLock(_LockFile):
-    """One process holds it at a time. Its file stores how far the documents are written, and hints.
+    """One process holds it at a time. Its file has hints, and how far the JSON files are written.
 
     Args:
         disk: the file system.
-        documents: the store.
+        files: those of the store.
     """
 
-    def __init__(self, disk: Disk, documents: Documents) -> None:
-        super().__init__(disk, documents.own_path("lock"))
-        self._store = documents.root
-        self._queue = _LockFile(disk, documents.own_path("queue"))
+    def __init__(self, disk: Disk, files: JsonFiles) -> None:
+        super().__init__(disk, files.own_path("lock"))
+        self._store = files.root
+        self._queue = _LockFile(disk, files.own_path("queue"))
         # The event loop's thread reads the position while the engine's thread writes it.
         self._seeking = Lock()
 
@@ -99,7 +99,7 @@ class WriterLock(_LockFile):
         return identity(self._path) == self._identity
 
     def read_position(self) -> Position:
-        """Return how far the documents follow the journals; without the lock it is a hint."""
+        """Return how far the JSON files follow the journals; without the lock it is a hint."""
         with self._seeking:
             os.lseek(self._descriptor, 0, os.SEEK_SET)
             data = os.read(self._descriptor, _POSITION.size)
@@ -122,9 +122,9 @@ class WriterLock(_LockFile):
 class PresenceLock(_LockFile):
     """Shared by all processes that have the store open; a process that is alone can own it."""
 
-    def __init__(self, disk: Disk, documents: Documents) -> None:
-        super().__init__(disk, documents.own_path("open"))
-        self._store = documents.root
+    def __init__(self, disk: Disk, files: JsonFiles) -> None:
+        super().__init__(disk, files.own_path("open"))
+        self._store = files.root
 
     def is_alone(self) -> bool:
         """Try to take the lock exclusively; return True if nobody else has the store open.

@@ -1,4 +1,4 @@
-"""Reading a folder without writing to it: documents that the journals change are in memory."""
+"""Reading a folder without writing to it: JSON files that the journals change are in memory."""
 
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -140,7 +140,7 @@ class ReaderLock(WriterLock):
         return super().hints_end() if self._is_open else 0
 
     def read_position(self) -> Position:
-        """Return how far the documents follow the journals; a hint."""
+        """Return how far the JSON files follow the journals; a hint."""
         return super().read_position() if self._is_open else Position(0)
 
 
@@ -158,7 +158,7 @@ class ReadOnlyEngine(Engine):
     def __init__(self, root: str, clock: Clock) -> None:
         self._overlay = OverlaidDisk()
         super().__init__(root, clock, "relaxed", self._overlay, create=False)
-        self._lock: ReaderLock = ReaderLock(self._disk, self._documents)
+        self._lock: ReaderLock = ReaderLock(self._disk, self._files)
         self._older: list[Entry] = []
         """What complete journals have, until it is replayed."""
         self._trace: object = None
@@ -174,13 +174,13 @@ class ReadOnlyEngine(Engine):
         """
         self._replica = None
         with self._translate_errors():
-            self._documents.check_system()
-            if not self._documents.is_store():
-                raise StoreUnavailable(self._documents.root, NO_STORE)
+            self._files.check_system()
+            if not self._files.is_store():
+                raise StoreUnavailable(self._files.root, NO_STORE)
             self._lock.open()
             try:
                 with self._lock.hold(patience):
-                    self._documents.check_format()
+                    self._files.check_format()
                     self._catch_up()
             except BaseException:
                 self.close()
@@ -204,14 +204,14 @@ class ReadOnlyEngine(Engine):
 
     def _catch_up(self) -> Replica:
         """Return the replica, with everything that any process has committed."""
-        numbers = find_journals(self._disk, self._documents)
+        numbers = find_journals(self._disk, self._files)
         replica = self._replica
         if replica is None or self._may_be_outdated(replica, numbers):
             replica = self._replica = self._start(numbers)
         entries, self._older = self._older, []
         if replica.journal.has_news():
             entries += replica.follow(Position(replica.journal.position.journal))
-        replay(self._documents, entries)
+        replay(self._files, entries)
         return replica
 
     def _may_be_outdated(self, replica: Replica, numbers: list[int]) -> bool:
@@ -227,7 +227,7 @@ class ReadOnlyEngine(Engine):
 
         Each time something else, if nothing shows that.
         """
-        changed_at = self._documents.changed_at()
+        changed_at = self._files.changed_at()
         if self._lock.is_open:  # all who write leave hints
             return self._lock.read_position(), self._lock.hints_end(), changed_at
         newest = max(time for time in changed_at if time is not None)
@@ -239,8 +239,8 @@ class ReadOnlyEngine(Engine):
         self._overlay.uncover()
         self._trace = self._look_for_traces()
         # All at once: what one journal appends to a file, a later one may have replaced.
-        older = [read_journal(self._disk, self._documents, number) for number in numbers[:-1]]
+        older = [read_journal(self._disk, self._files, number) for number in numbers[:-1]]
         self._older = [entry for entries in older for entry in entries]
         journal = self._open_journal(Position(max(numbers, default=0)))
-        tables = FileTables(self._documents, self._delta_files, self._versions)
-        return Replica(self._documents, self._delta_files, tables, journal)
+        tables = FileTables(self._files, self._delta_files, self._versions)
+        return Replica(self._files, self._delta_files, tables, journal)

@@ -1,4 +1,4 @@
-"""Recovery after a crash: the documents catch up with the journals."""
+"""Recovery after a crash: the JSON files catch up with the journals."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -7,18 +7,18 @@ from treadle.backends.files._collection_files import (
     CollectionChange,
     combine_lines,
 )
+from treadle.backends.files._encoded_thread import EncodedThread, advance, read_thread
 from treadle.backends.files._entries import (
-    DocumentChange,
-    DocumentKey,
     Entry,
+    FileChange,
+    FileKey,
     combine,
     decode_entries,
     table_of,
 )
 from treadle.backends.files._journal import Journal, Position
-from treadle.backends.files._thread_document import ThreadDocument, advance, read_thread
 from treadle.backends.files.disk import Bytes, Disk
-from treadle.backends.files.documents import Documents
+from treadle.backends.files.json_files import JsonFiles
 from treadle.backends.model.tables import TableName
 from treadle.errors import CorruptRecord, InvalidValue
 
@@ -26,30 +26,30 @@ _PREFIX = "journal-"
 _NAME = re.compile(f"{_PREFIX}([0-9]{{16}})")
 _LAST = 10**16 - 1
 _SYNCED_AT_ONCE = 10_000
-"""How many documents of a journal are noted before they are synced.
+"""How many JSON files of a journal are noted before they are synced.
 
 A journal may have hundreds of thousands. One that is noted again is synced again.
 """
 
 
-def journal_path(documents: Documents, number: int) -> str:
+def journal_path(files: JsonFiles, number: int) -> str:
     """Return the path of a journal file."""
-    return documents.own_path(f"{_PREFIX}{number:016d}")
+    return files.own_path(f"{_PREFIX}{number:016d}")
 
 
-def find_journals(disk: Disk, documents: Documents) -> list[int]:
+def find_journals(disk: Disk, files: JsonFiles) -> list[int]:
     """Return the numbers of the journal files, oldest first; files with other names are ignored."""
-    names = map(_NAME.fullmatch, disk.list_names(documents.own_folder, ""))
+    names = map(_NAME.fullmatch, disk.list_names(files.own_folder, ""))
     return sorted(int(name[1]) for name in names if name is not None)
 
 
-def read_journal(disk: Disk, documents: Documents, number: int) -> Iterator[Entry]:
+def read_journal(disk: Disk, files: JsonFiles, number: int) -> Iterator[Entry]:
     """Yield all entries of a journal.
 
     Raises:
         CorruptRecord: a record that had been synced is damaged, or is not what Treadle writes.
     """
-    path = journal_path(documents, number)
+    path = journal_path(files, number)
     journal = Journal(disk, path, Position(number))
     try:
         for record in journal.read_on():
@@ -58,7 +58,7 @@ def read_journal(disk: Disk, documents: Documents, number: int) -> Iterator[Entr
         journal.close()
 
 
-def check_journal(disk: Disk, documents: Documents, name: str) -> None:
+def check_journal(disk: Disk, files: JsonFiles, name: str) -> None:
     """Check that `recover` could use a journal; nothing is written.
 
     Raises:
@@ -66,108 +66,108 @@ def check_journal(disk: Disk, documents: Documents, name: str) -> None:
     """
     found = _NAME.fullmatch(name)
     if found is None:
-        raise CorruptRecord(documents.where_own(name), "its name is not a journal's")
+        raise CorruptRecord(files.where_own(name), "its name is not a journal's")
     number = int(found[1])
-    _check_last(documents, number)
-    entries = list(read_journal(disk, documents, number))
-    combine_lines(entries, documents.collections)
-    for _ in _contents(documents, entries):
+    _check_last(files, number)
+    entries = list(read_journal(disk, files, number))
+    combine_lines(entries, files.collections)
+    for _ in _contents(files, entries):
         pass
 
 
-def checkpoint(disk: Disk, documents: Documents, numbers: list[int]) -> None:
-    """Sync the documents that journals have entries for, and remove the journals.
+def checkpoint(disk: Disk, files: JsonFiles, numbers: list[int]) -> None:
+    """Sync the JSON files that journals have entries for, and remove the journals.
 
-    The documents are written already. A document may be replaced, while this runs, by one that is
+    The JSON files are written already. A JSON file may be replaced, while this runs, by one that is
     not synced yet: then a later journal has it.
     """
     for number in numbers:
-        keys: set[DocumentKey] = set()
-        for entry in read_journal(disk, documents, number):
+        keys: set[FileKey] = set()
+        for entry in read_journal(disk, files, number):
             keys.add((table_of(entry), entry.key))
             if len(keys) == _SYNCED_AT_ONCE:
-                _sync(documents, keys)
+                _sync(files, keys)
                 keys.clear()
-        _sync(documents, keys)
-        documents.sync_folders()
-        disk.remove(journal_path(documents, number))
+        _sync(files, keys)
+        files.sync_folders()
+        disk.remove(journal_path(files, number))
 
 
-def _sync(documents: Documents, keys: Iterable[DocumentKey]) -> None:
+def _sync(files: JsonFiles, keys: Iterable[FileKey]) -> None:
     for table, key in sorted(keys):
         if table == "documents":
-            documents.collections.sync(key)
+            files.collections.sync(key)
         else:
-            documents.sync(table, key)
+            files.sync(table, key)
 
 
-def recover(disk: Disk, documents: Documents) -> int:
-    """Write the documents that the journals are ahead of, sync them, and remove the journals.
+def recover(disk: Disk, files: JsonFiles) -> int:
+    """Write the JSON files that the journals are ahead of, sync them, and remove the journals.
 
     Returns the number of the newest journal, 0 if there was none.
 
     Raises:
         CorruptRecord: a record that had been synced is damaged, or is not what Treadle writes.
     """
-    documents.clear_temporary()
-    numbers = find_journals(disk, documents)
+    files.clear_temporary()
+    numbers = find_journals(disk, files)
     newest = numbers[-1] if numbers else 0
-    _check_last(documents, newest)
-    replay(documents, [e for number in numbers for e in read_journal(disk, documents, number)])
-    checkpoint(disk, documents, numbers)
+    _check_last(files, newest)
+    replay(files, [e for number in numbers for e in read_journal(disk, files, number)])
+    checkpoint(disk, files, numbers)
     return newest
 
 
-def replay(documents: Documents, entries: Iterable[Entry]) -> None:
-    """Write the documents that committed entries are ahead of.
+def replay(files: JsonFiles, entries: Iterable[Entry]) -> None:
+    """Write the JSON files that committed entries are ahead of.
 
     Raises:
         CorruptRecord: entries change what is not there or cannot be read; nothing is written.
     """
     entries = tuple(entries)
-    collections = _collections(documents, entries)
-    for (table, key), change, content in list(_contents(documents, entries)):
+    collections = _collections(files, entries)
+    for (table, key), change, content in list(_contents(files, entries)):
         if content is None:
-            documents.replace(table, key, None)
-        elif not _is_up_to_date(documents, table, key, change, content):
-            documents.replace(table, key, [content])
+            files.replace(table, key, None)
+        elif not _is_up_to_date(files, table, key, change, content):
+            files.replace(table, key, [content])
     for name, lines in collections.items():
-        documents.collections.write(name, lines)
+        files.collections.write(name, lines)
 
 
-def _collections(documents: Documents, entries: Iterable[Entry]) -> dict[str, CollectionChange]:
+def _collections(files: JsonFiles, entries: Iterable[Entry]) -> dict[str, CollectionChange]:
     """Return the lines that committed entries write, each checked to follow those before it."""
-    changes = combine_lines(entries, documents.collections)
+    changes = combine_lines(entries, files.collections)
     for name, change in changes.items():
-        documents.collections.check(name, change)
+        files.collections.check(name, change)
     return changes
 
 
 def _contents(
-    documents: Documents, entries: Iterable[Entry]
-) -> Iterator[tuple[DocumentKey, DocumentChange, bytes | None]]:
-    """Yield the documents after committed entries; None: there is none."""
+    files: JsonFiles, entries: Iterable[Entry]
+) -> Iterator[tuple[FileKey, FileChange, bytes | None]]:
+    """Yield the JSON files after committed entries; None: there is none."""
     for (table, key), change in combine(entries).items():
         if change.steps:
-            yield (table, key), change, _advanced(documents, key, change)
+            yield (table, key), change, _advanced(files, key, change)
         else:
             yield (table, key), change, None if change.whole is None else bytes(change.whole)
 
 
-def _check_last(documents: Documents, number: int) -> None:
+def _check_last(files: JsonFiles, number: int) -> None:
     if number >= _LAST:
         reason = "no journal can follow it, so Treadle has not written it"
-        raise CorruptRecord(journal_path(documents, number), reason)
+        raise CorruptRecord(journal_path(files, number), reason)
 
 
-def _advanced(documents: Documents, key: str, change: DocumentChange) -> bytes:
-    """Return the document of a thread after its steps."""
-    where = documents.where("threads", key)
+def _advanced(files: JsonFiles, key: str, change: FileChange) -> bytes:
+    """Return the JSON file of a thread after its steps."""
+    where = files.where("threads", key)
     data: Bytes | None = None
     if change.whole is not None:
         data = bytes(change.whole)
     elif not change.was_removed:
-        data = documents.read("threads", key)
+        data = files.read("threads", key)
     if data is None:
         raise CorruptRecord(where, "the journal changes it, but it is not there")
     try:
@@ -175,16 +175,16 @@ def _advanced(documents: Documents, key: str, change: DocumentChange) -> bytes:
     except (CorruptRecord, InvalidValue) as error:
         reason = f"the journal changes it in a way that does not fit: {error.reason}"
         raise CorruptRecord(where, reason) from error
-    return b"".join(ThreadDocument(head).parts())
+    return b"".join(EncodedThread(head).parts())
 
 
 def _is_up_to_date(
-    documents: Documents, table: TableName, key: str, change: DocumentChange, content: bytes
+    files: JsonFiles, table: TableName, key: str, change: FileChange, content: bytes
 ) -> bool:
-    """Return True if a document has the content, or a newer one that another program wrote."""
-    where = documents.where(table, key)
+    """Return True if a JSON file has the content, or a newer one that another program wrote."""
+    where = files.where(table, key)
     try:
-        found = documents.read(table, key)
+        found = files.read(table, key)
         if found is None or found == content:
             return found is not None
         if table != "threads" or change.was_removed:  # versions start again after a removal

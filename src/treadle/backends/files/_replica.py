@@ -10,8 +10,8 @@ from treadle.backends.files._entries import (
     OF_COLLECTIONS,
     STEPS,
     Append,
-    DocumentKey,
     Entry,
+    FileKey,
     Put,
     Remove,
     Update,
@@ -24,10 +24,10 @@ from treadle.backends.files._entries import (
 from treadle.backends.files._journal import Journal, Position
 from treadle.backends.files._tables import FileTables
 from treadle.backends.files.disk import Bytes
-from treadle.backends.files.documents import Documents
+from treadle.backends.files.json_files import JsonFiles
 from treadle.backends.model.tables import Change
 
-_OfDocument: TypeAlias = Put | Remove | Append | Update
+_FileEntry: TypeAlias = Put | Remove | Append | Update
 
 
 class Replica:
@@ -39,19 +39,19 @@ class Replica:
     """
 
     def __init__(
-        self, documents: Documents, delta_files: DeltaFiles, tables: FileTables, journal: Journal
+        self, files: JsonFiles, delta_files: DeltaFiles, tables: FileTables, journal: Journal
     ) -> None:
         self.tables = tables
         self.journal = journal
-        self._documents = documents
+        self._files = files
         self._delta_files = delta_files
-        self._journaled: set[DocumentKey] = set()
-        """The documents that the journal has."""
+        self._journaled: set[FileKey] = set()
+        """The JSON files that the journal has."""
 
     def follow(self, written: Position) -> list[Entry]:
         """Read what other processes have committed.
 
-        Returns the entries after `written`. Their documents are not written, because the process
+        Returns the entries after `written`. Their JSON files are not written, because the process
         that committed them has died.
         """
         unwritten: list[Entry] = []
@@ -80,7 +80,7 @@ class Replica:
         group: Iterable[list[Entry]] = entries_of(
             batches,
             self._journaled,
-            self.tables.threads.document,
+            self.tables.threads.encoded,
             self.tables.documents.entries_of,
         )
         sync = sync or self._replaces_safe(batches)
@@ -104,7 +104,7 @@ class Replica:
     def _changes_safe_file(self, entries: Sequence[Entry]) -> bool:
         """Return True if a collection's file is replaced, or gets its first lines of the journal.
 
-        A torn line hides what the lines before it say about its document. A replay cuts off torn
+        A torn line hides what the lines before it say about its JSON file. A replay cuts off torn
         lines, but only from files that a synced journal has.
         """
         starts: dict[str, int] = {}
@@ -115,10 +115,10 @@ class Replica:
                 starts.setdefault(entry.key, entry.start)
         return any(starts.values())  # a file that begins in this group has nothing to lose
 
-    def write_documents(self, batches: list[list[Change]], committed: Sequence[Entry]) -> None:
-        """Write the documents and delta files of batches, for which `commit` returned entries."""
+    def write_files(self, batches: list[list[Change]], committed: Sequence[Entry]) -> None:
+        """Write the JSON files and delta files of batches, for which `commit` returned entries."""
         self._delta_files.write(chain.from_iterable(batches))
-        collections = self._documents.collections
+        collections = self._files.collections
         of_collections = [entry for entry in committed if isinstance(entry, OF_COLLECTIONS)]
         for name, lines in combine_lines(of_collections, collections).items():
             collections.write(name, lines)
@@ -126,23 +126,23 @@ class Replica:
         # All of them are ready before the first is written, which empties the processor's caches.
         contents = self._contents(committed)
         for (table, key), content in contents.items():
-            self._documents.replace(table, key, content)
+            self._files.replace(table, key, content)
         self._journaled.update(contents)
         self.tables.mark_written(contents)
 
-    def _contents(self, committed: Sequence[Entry]) -> dict[DocumentKey, Sequence[Bytes] | None]:
-        """Return what is in each document that has a file of its own, after the last entry."""
-        last: dict[DocumentKey, _OfDocument] = {
+    def _contents(self, committed: Sequence[Entry]) -> dict[FileKey, Sequence[Bytes] | None]:
+        """Return what is in each JSON file after the last entry; files of documents are apart."""
+        last: dict[FileKey, _FileEntry] = {
             (entry.table, entry.key): entry
             for entry in committed
             if not isinstance(entry, OF_COLLECTIONS)
         }
-        contents: dict[DocumentKey, Sequence[Bytes] | None] = {}
+        contents: dict[FileKey, Sequence[Bytes] | None] = {}
         for key, entry in last.items():
             if isinstance(entry, STEPS):
                 contents[key] = self.tables.threads.advance(entry.key).parts()
             elif isinstance(entry, Put):
-                contents[key] = [bytes(entry.document)]
+                contents[key] = [bytes(entry.content)]
             else:
                 contents[key] = None
         return contents

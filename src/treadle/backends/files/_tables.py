@@ -1,4 +1,4 @@
-"""The model's tables over documents, with an index where the model would look at every row."""
+"""The model's tables over JSON files, with an index where the model would look at every row."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -8,11 +8,11 @@ from treadle.backends.files._cache import RowCache, row_reader
 from treadle.backends.files._collection_files import Lines, Whole
 from treadle.backends.files._delta_files import DeltaFiles
 from treadle.backends.files._document_table import DocumentTable
-from treadle.backends.files._entries import Append, DocumentKey, Entry, Put, Update
+from treadle.backends.files._entries import Append, Entry, FileKey, Put, Update
 from treadle.backends.files._entry_cache import EntryCache
 from treadle.backends.files._index import MailboxIndex
 from treadle.backends.files._thread_cache import ThreadCache, Written
-from treadle.backends.files.documents import Documents
+from treadle.backends.files.json_files import JsonFiles
 from treadle.backends.model.active_runs import ActiveRuns
 from treadle.backends.model.tables import Row, RowTable, TableName, Tables, VersionSource
 from treadle.core.claims import ClaimRequest
@@ -41,7 +41,7 @@ RowT = TypeVar("RowT", MailboxEntry, RunRecord)
 
 
 class FileTables(Tables):
-    """Tables whose rows are read from documents, and whose indexes are built, when needed."""
+    """Tables whose rows are read from JSON files, and whose indexes are built, when needed."""
 
     threads: ThreadCache
     runs: RowCache[RunRecord]
@@ -49,32 +49,30 @@ class FileTables(Tables):
     mailboxes: RowCache[MailboxState]
     documents: DocumentTable
 
-    def __init__(
-        self, documents: Documents, delta_files: DeltaFiles, versions: VersionSource
-    ) -> None:
+    def __init__(self, files: JsonFiles, delta_files: DeltaFiles, versions: VersionSource) -> None:
         super().__init__()
         self.versions = versions
-        self._documents = documents
+        self._files = files
         self._delta_files = delta_files
-        self._folds_case = documents.folds_case()
+        self._folds_case = files.folds_case()
         self.threads = ThreadCache(  # pyright: ignore[reportIncompatibleVariableOverride]
-            documents, self.put_in("threads"), THREAD_BYTES
+            files, self.put_in("threads"), THREAD_BYTES
         )
         self.runs = RowCache(  # pyright: ignore[reportIncompatibleVariableOverride]
-            documents, "runs", self.put_in("runs"), row_reader(documents, "runs", RunRecord), ROWS
+            files, "runs", self.put_in("runs"), row_reader(files, "runs", RunRecord), ROWS
         )
         self.entries = EntryCache(  # pyright: ignore[reportIncompatibleVariableOverride]
-            documents, self.put_in("entries"), ENDED_ROWS, ENDED_BYTES
+            files, self.put_in("entries"), ENDED_ROWS, ENDED_BYTES
         )
         self.mailboxes = RowCache(  # pyright: ignore[reportIncompatibleVariableOverride]
-            documents,
+            files,
             "mailboxes",
             self.put_in("mailboxes"),
-            row_reader(documents, "mailboxes", MailboxState),
+            row_reader(files, "mailboxes", MailboxState),
             ROWS,
         )
         self.documents = DocumentTable(  # pyright: ignore[reportIncompatibleVariableOverride]
-            documents, self.put_in("documents")
+            files, self.put_in("documents")
         )
         self._caches: dict[TableName, RowCache[Any]] = {
             "threads": self.threads,
@@ -92,7 +90,7 @@ class FileTables(Tables):
 
         Raises:
             AlreadyExists: the file system cannot distinguish the new id from another one.
-            CorruptRecord: the document of the row that is there cannot be read.
+            CorruptRecord: the JSON file of the row that is there cannot be read.
         """
         cache = self._table(table)
         before = cache.get(key)
@@ -144,21 +142,19 @@ class FileTables(Tables):
                 if entry.table == "mailboxes" and self._index is not None:
                     self._index.offer(entry.key)
 
-    def _follow_row(
-        self, table: TableName, key: str, document: bytes | None, kind: type[RowT]
-    ) -> None:
+    def _follow_row(self, table: TableName, key: str, data: bytes | None, kind: type[RowT]) -> None:
         """Make a change of another process to a row that an index knows."""
         cache = self._caches[table]
         before = cache.cached(key)
-        after = None if document is None else decode(kind, document)
+        after = None if data is None else decode(kind, data)
         self.replace(table, key, before, after)
         if after is None:
             cache.forget(key, present=False)  # it may not have been in memory
         else:
             cache.mark_written(key)
 
-    def mark_written(self, keys: Iterable[DocumentKey]) -> None:
-        """Note that the documents of these rows are written, or removed."""
+    def mark_written(self, keys: Iterable[FileKey]) -> None:
+        """Note that the JSON files of these rows are written, or removed."""
         for table, key in keys:
             self._caches[table].mark_written(key)
 
@@ -325,7 +321,7 @@ class FileTables(Tables):
         return self._index
 
     def _listed(self, key: str) -> ThreadSummary | None:
-        """Return the summary of a thread for a listing; None if its document is damaged."""
+        """Return the summary of a thread for a listing; None if its JSON file is damaged."""
         summary = self._summaries.get(key)
         if summary is None:
             try:
@@ -340,5 +336,5 @@ class FileTables(Tables):
 
 
 def _document_of(entry: Entry) -> bytes | None:
-    """Return the document that an entry of a journal puts, if it puts one."""
-    return bytes(entry.document) if isinstance(entry, Put) else None
+    """Return the content of the JSON file that an entry of a journal puts, if it puts one."""
+    return bytes(entry.content) if isinstance(entry, Put) else None

@@ -2,7 +2,7 @@
 
 ext4 skips every inode that was freed within the last half minute, so creating and removing a file
 for each commit gets slower the more of them there are. A file that a swap has taken out of use is
-therefore kept and overwritten for the next document. Nobody else may be using it: it must not be
+therefore kept and overwritten for the next JSON file. Nobody else may be using it: it must not be
 open or mapped anywhere (Linux grants a write lease only then), nor have a second link, nor
 other permissions than a new file would get.
 """

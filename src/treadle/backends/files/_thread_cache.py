@@ -1,4 +1,4 @@
-"""The rows of threads, without their messages, which are in memory as bytes of documents."""
+"""The rows of threads, without their messages, which are in memory as bytes of JSON."""
 
 import zlib
 from collections import OrderedDict
@@ -7,18 +7,18 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from treadle.backends.files._cache import RowCache
-from treadle.backends.files._thread_document import (
+from treadle.backends.files._encoded_thread import (
+    EncodedThread,
     Labels,
     MessagesOf,
     Step,
-    ThreadDocument,
     labeled,
     read_summary,
     read_thread,
     read_written,
 )
 from treadle.backends.files.disk import Bytes
-from treadle.backends.files.documents import Documents
+from treadle.backends.files.json_files import JsonFiles
 from treadle.backends.model.tables import Put
 from treadle.core.codec import decode
 from treadle.core.heads import ThreadSummary, summarized
@@ -27,7 +27,7 @@ from treadle.core.messages import Message, new_messages
 from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead, all_history, extended
 
 _AS_VALUES = 2
-"""How much more memory messages take as values than as the bytes of a document."""
+"""How much more memory messages take as values than as the bytes of a JSON file."""
 _EACH = 2_000
 """What a thread takes without messages, in bytes."""
 _CHECKSUMS = 10_000
@@ -38,26 +38,26 @@ class ThreadCache(RowCache[StoredThread]):
     """Threads. The least recently used are evicted.
 
     A row has no messages but those that the current group adds. The others are in the bytes of the
-    thread's document, which an append extends; or they are values, after somebody has read them; or
-    both. A document is not read for a row that is in memory: it may be ahead of it.
+    thread's JSON file, which an append extends; or they are values, after somebody has read them;
+    or both. A JSON file is not read for a row that is in memory: it may be ahead of it.
 
     Args:
-        documents: where the documents are.
+        files: the JSON files of the store.
         put: puts a row into the table.
         budget: about how many bytes of memory are used.
     """
 
-    def __init__(self, documents: Documents, put: Put[StoredThread], budget: int) -> None:
-        super().__init__(documents, "threads", put, self._read_thread, limit=0)
+    def __init__(self, files: JsonFiles, put: Put[StoredThread], budget: int) -> None:
+        super().__init__(files, "threads", put, self._read_thread, limit=0)
         self._budget = budget
         self._total = 0
         self._sizes: dict[str, int] = {}
         """What each thread takes."""
-        self._encoded: dict[str, ThreadDocument] = {}
+        self._encoded: dict[str, EncodedThread] = {}
         self._wholes: OrderedDict[str, ThreadHead] = OrderedDict()
         """Committed threads with their messages. The least recently used first."""
         self._checksums: OrderedDict[str, int] = OrderedDict()
-        """Checksums of the documents of evicted threads; an unchanged one is not checked again.
+        """Checksums of the JSON files of evicted threads; an unchanged one is not checked again.
 
         The thread that was evicted first is the first.
         """
@@ -72,19 +72,19 @@ class ThreadCache(RowCache[StoredThread]):
     def messages(self, key: str) -> tuple[Sequence[Message], MessageTimes]:
         """Return the messages of a thread between groups, and their times; few are decoded."""
         stored = self[key]
-        document = self._encoded.get(key)
-        if document is None or document.count != stored.message_count or key in self._wholes:
+        encoded = self._encoded.get(key)
+        if encoded is None or encoded.count != stored.message_count or key in self._wholes:
             whole = self.whole(key)
             return whole.thread.messages, whole.message_times
-        return MessagesOf(document, document.count), document.times
+        return MessagesOf(encoded, encoded.count), encoded.times
 
     def _committed(self, key: str) -> ThreadHead:
         whole = self._wholes.get(key)
         if whole is None:
-            document = self._encoded[key]
-            thread = msgspec.structs.replace(document.head.thread, messages=document.messages())
+            encoded = self._encoded[key]
+            thread = msgspec.structs.replace(encoded.head.thread, messages=encoded.messages())
             whole = msgspec.structs.replace(
-                document.head, thread=thread, message_times=document.times
+                encoded.head, thread=thread, message_times=encoded.times
             )
             self._wholes[key] = whole
             self._measure(key)
@@ -96,40 +96,40 @@ class ThreadCache(RowCache[StoredThread]):
 
         They are those that the thread had before the current group, or the first of them.
         """
-        return self._committed_document(key).known(message_ids, count) if count else set()
+        return self._encoded_committed(key).known(message_ids, count) if count else set()
 
-    def _committed_document(self, key: str) -> ThreadDocument:
-        document = self._encoded.get(key)
-        if document is None:
-            document = self._encoded[key] = ThreadDocument(self._wholes[key])
-            document.head = self[key].head
+    def _encoded_committed(self, key: str) -> EncodedThread:
+        encoded = self._encoded.get(key)
+        if encoded is None:
+            encoded = self._encoded[key] = EncodedThread(self._wholes[key])
+            encoded.head = self[key].head
             self._measure(key)
-        return document
+        return encoded
 
-    def document(self, key: str, stored: StoredThread) -> ThreadDocument:
-        """Return the document of a thread, which is encoded if it is not in memory."""
-        document = self._encoded.get(key)
-        if document is None or document.head is not stored.head:
+    def encoded(self, key: str, stored: StoredThread) -> EncodedThread:
+        """Return the bytes of a thread, which is encoded if they are not in memory."""
+        encoded = self._encoded.get(key)
+        if encoded is None or encoded.head is not stored.head:
             head = _joined(self._wholes[key], stored) if stored.unloaded else stored.head
-            document = self._encoded[key] = ThreadDocument(head)
-            document.head = stored.head
-        return document
+            encoded = self._encoded[key] = EncodedThread(head)
+            encoded.head = stored.head
+        return encoded
 
-    def advance(self, key: str) -> ThreadDocument:
-        """Extend a thread's document by the steps of the group that led to the thread as it is."""
+    def advance(self, key: str) -> EncodedThread:
+        """Extend a thread's bytes by the steps of the group that led to the thread as it is."""
         stored = self[key]
-        document, origin = self._encoded.get(key), stored.origin
-        if document is None or not isinstance(origin, Written) or document.head is not origin.head:
-            return self.document(key, stored)  # it is new, or its bytes are not in memory
-        document.append(all_history(stored.history), stored.head)
-        return document
+        encoded, origin = self._encoded.get(key), stored.origin
+        if encoded is None or not isinstance(origin, Written) or encoded.head is not origin.head:
+            return self.encoded(key, stored)  # it is new, or its bytes are not in memory
+        encoded.append(all_history(stored.history), stored.head)
+        return encoded
 
     def follow(self, key: str, steps: Sequence[Step]) -> None:
         """Apply the steps that another process has committed, if the thread is in memory."""
         stored = self._rows.get(key)
         if stored is None:
             return
-        document = self._committed_document(key)
+        encoded = self._encoded_committed(key)
         for step in steps:
             if isinstance(step, Labels):
                 head = labeled(stored.head, step)
@@ -140,12 +140,12 @@ class ThreadCache(RowCache[StoredThread]):
                 continue
             changes = delta.changes
             ids = [message.id for message in changes.messages if message.id is not None]
-            known = document.known(ids, stored.message_count)
+            known = encoded.known(ids, stored.message_count)
             added = new_messages(changes.messages, known)
             stored = extended(stored, changes, delta.committed_at, added)
             links = () if stored.history is None else (stored.history,)
-            document.append(links, stored.head)
-        document.append((), stored.head)
+            encoded.append(links, stored.head)
+        encoded.append((), stored.head)
         self._rows[key] = stored
         self.mark_written(key)
 
@@ -155,7 +155,7 @@ class ThreadCache(RowCache[StoredThread]):
         self._drop(key)
 
     def mark_written(self, key: str) -> None:
-        """Note that the document of a thread is written, or removed."""
+        """Note that the JSON file of a thread is written, or removed."""
         stored = self._rows.get(key)
         if stored is None:
             self._rows.pop(key, None)
@@ -188,7 +188,7 @@ class ThreadCache(RowCache[StoredThread]):
         """Return the summary of a thread; one that is not in memory is read without its messages.
 
         Raises:
-            CorruptRecord: its document is damaged.
+            CorruptRecord: its JSON file is damaged.
         """
         if key in self._rows:
             stored = self._rows[key]
@@ -198,8 +198,8 @@ class ThreadCache(RowCache[StoredThread]):
             return msgspec.structs.replace(summary, message_count=stored.message_count)
         data = None
         if self._names is None or key in self._names:
-            data = self._documents.read("threads", key)
-        where = self._documents.where("threads", key)
+            data = self._files.read("threads", key)
+        where = self._files.where("threads", key)
         return None if data is None else read_summary(key, data, where)
 
     def _drop(self, key: str) -> None:
@@ -208,13 +208,13 @@ class ThreadCache(RowCache[StoredThread]):
         self._total -= self._sizes.pop(key, 0)
 
     def _measure(self, key: str, size: int | None = None) -> None:
-        """Note what a thread takes, whose document has `size` bytes."""
-        document = self._encoded.get(key)
-        if document is not None:
-            size = document.size
+        """Note what a thread takes, whose bytes are `size`."""
+        encoded = self._encoded.get(key)
+        if encoded is not None:
+            size = encoded.size
         elif size is None:
             size = (self._sizes[key] - _EACH) // _AS_VALUES
-        taken = _EACH + size * ((document is not None) + _AS_VALUES * (key in self._wholes))
+        taken = _EACH + size * ((encoded is not None) + _AS_VALUES * (key in self._wholes))
         self._total += taken - self._sizes.get(key, 0)
         self._sizes[key] = taken
 
@@ -222,17 +222,17 @@ class ThreadCache(RowCache[StoredThread]):
         known = self._checksums.pop(key, None)
         if known is not None and known == _checksum([data]):
             return self._read_written(key, data)
-        head = read_thread(key, data, self._documents.where("threads", key))
+        head = read_thread(key, data, self._files.where("threads", key))
         self._wholes[key] = head
         self._measure(key, len(data))
         return _written(head, len(head.thread.messages))
 
     def _read_written(self, key: str, data: bytes) -> StoredThread:
-        where = self._documents.where("threads", key)
-        document = self._encoded[key] = read_written(key, data, where)
+        where = self._files.where("threads", key)
+        encoded = self._encoded[key] = read_written(key, data, where)
         self._measure(key)
-        row = _written(document.head, document.count)
-        document.head = row.head
+        row = _written(encoded.head, encoded.count)
+        encoded.head = row.head
         return row
 
 
@@ -253,7 +253,7 @@ def _checksum(parts: Iterable[Bytes]) -> int:
 
 
 def _written(head: ThreadHead, count: int) -> StoredThread:
-    """The row of a thread whose document and deltas are written."""
+    """The row of a thread whose JSON file and deltas are written."""
     thread = msgspec.structs.replace(head.thread, messages=())
     head = msgspec.structs.replace(head, thread=thread, message_times=())
     return StoredThread(head, origin=Written(head, count), unloaded=count)

@@ -20,7 +20,7 @@ _MOST_PARTS = 1024
 class Disk:
     """The real file system. It never follows a link at the end of a path, nor waits for a pipe.
 
-    A file that is written in place must have no other name. A document may have one: it is
+    A file that is written in place must have no other name. A JSON file may have one: it is
     replaced, and its other name keeps the old content.
     """
 

@@ -11,13 +11,13 @@ from treadle.backends._plain_files import NotPlainFile, check_plain
 from treadle.backends.files._cache import row_reader
 from treadle.backends.files._collection_files import CollectionChange
 from treadle.backends.files._collection_index import CollectionIndex
+from treadle.backends.files._encoded_thread import read_thread
 from treadle.backends.files._engine import Engine
 from treadle.backends.files._lock import PresenceLock, WriterLock
 from treadle.backends.files._read_only import OverlaidDisk, ReadOnlyEngine
 from treadle.backends.files._recovery import check_journal
-from treadle.backends.files._thread_document import read_thread
 from treadle.backends.files.disk import Disk
-from treadle.backends.files.documents import Documents
+from treadle.backends.files.json_files import JsonFiles
 from treadle.backends.findings import Finding, Report
 from treadle.backends.model.tables import TableName
 from treadle.clock import system_clock
@@ -33,7 +33,7 @@ _LOCKS = ("lock", "open", "queue", "live")
 
 
 def examine(root: str | os.PathLike[str]) -> Report:
-    """Open the store, which does what a crash has left undone, and read every document.
+    """Open the store, which does what a crash has left undone, and read every JSON file.
 
     If nothing can be written there, the store is opened to read only.
 
@@ -46,22 +46,22 @@ def examine(root: str | os.PathLike[str]) -> Report:
     is_writable = can_write(folder)
     refused = _open_and_close(folder, is_writable=is_writable)
     disk = Disk() if is_writable else OverlaidDisk()
-    documents = Documents(disk, os.path.abspath(root))
-    findings = [*_examine_own_files(disk, documents)]
+    files = JsonFiles(disk, os.path.abspath(root))
+    findings = [*_examine_own_files(disk, files)]
     if refused is not None and not findings:
         raise refused
     count = 0
-    for table, read in _readers(documents).items():
-        for file_name in disk.list_all(documents.folder(table)):
+    for table, read in _readers(files).items():
+        for file_name in disk.list_all(files.folder(table)):
             name = file_name.removesuffix(".json")
             if name == file_name:
                 continue
             count += 1
-            reason = _examine(documents, table, name, read)
+            reason = _examine(files, table, name, read)
             if reason is not None:
-                findings.append(Finding(path=documents.where(table, name), reason=reason))
-    for name in disk.list_all(documents.collections.folder):
-        lines, found = _examine_collection(documents, name)
+                findings.append(Finding(path=files.where(table, name), reason=reason))
+    for name in disk.list_all(files.collections.folder):
+        lines, found = _examine_collection(files, name)
         count += lines
         findings += found
     return Report(documents=count, findings=tuple(findings))
@@ -91,87 +91,87 @@ def move_aside(root: str | os.PathLike[str], report: Report) -> tuple[str, ...]:
         StoreUnavailable: another process has the store open, or a file cannot be moved.
     """
     disk = Disk()
-    documents = Documents(disk, os.path.abspath(root))
+    files = JsonFiles(disk, os.path.abspath(root))
     # Something else in the place of a lock file is not a lock: moving it makes room for one.
     first = [each for each in report.findings if os.path.basename(each.path) in _LOCKS]
     rest = [each for each in report.findings if each not in first]
     try:
-        disk.make_folder(documents.own_path(_ASIDE), like=documents.own_folder)
-        moved = [_move(disk, documents, finding) for finding in first]
-        with _alone(disk, documents):
-            moved += [_move(disk, documents, finding) for finding in _once(documents, rest)]
+        disk.make_folder(files.own_path(_ASIDE), like=files.own_folder)
+        moved = [_move(disk, files, finding) for finding in first]
+        with _alone(disk, files):
+            moved += [_move(disk, files, finding) for finding in _once(files, rest)]
     except OSError as error:
-        raise StoreUnavailable(documents.root, str(error)) from error
+        raise StoreUnavailable(files.root, str(error)) from error
     return tuple(moved)
 
 
-def _once(documents: Documents, findings: list[Finding]) -> Iterator[Finding]:
+def _once(files: JsonFiles, findings: list[Finding]) -> Iterator[Finding]:
     """Yield one finding for each file: all damaged lines of a collection are moved together."""
     seen: set[str] = set()
     for finding in findings:
-        if finding.path in seen and _is_in_collection(documents, finding):
+        if finding.path in seen and _is_in_collection(files, finding):
             continue
         seen.add(finding.path)
         yield finding
 
 
 @contextmanager
-def _alone(disk: Disk, documents: Documents) -> Generator[None]:
+def _alone(disk: Disk, files: JsonFiles) -> Generator[None]:
     """Keep the store's locks for the duration of the block.
 
     Raises:
         StoreUnavailable: another process has the store open.
     """
-    lock, presence = WriterLock(disk, documents), PresenceLock(disk, documents)
+    lock, presence = WriterLock(disk, files), PresenceLock(disk, files)
     try:
         lock.open()
         presence.open()
         with lock.hold(Patience.of(CALL_SECONDS)):
             if not presence.is_alone():
                 reason = "another process has it open; stop it, then run this again"
-                raise StoreUnavailable(documents.root, reason)
+                raise StoreUnavailable(files.root, reason)
             yield
     finally:
         close_all(presence.close, lock.close)
 
 
-def _examine_own_files(disk: Disk, documents: Documents) -> Iterator[Finding]:
+def _examine_own_files(disk: Disk, files: JsonFiles) -> Iterator[Finding]:
     """Examine Treadle's own files; what cannot be opened, or written, is found."""
-    for name in disk.list_all(documents.own_folder):
+    for name in disk.list_all(files.own_folder):
         try:
             if name in _LOCKS:
-                check_plain(documents.own_path(name))
+                check_plain(files.own_path(name))
             elif name == "format.json":
-                documents.read_format()
+                files.read_format()
             elif name.startswith("journal-"):
-                check_plain(documents.own_path(name))
-                check_journal(disk, documents, name)
+                check_plain(files.own_path(name))
+                check_journal(disk, files, name)
         except (CorruptRecord, NotPlainFile) as error:
-            yield Finding(path=documents.where_own(name), reason=error.reason)
-    for path in documents.delta_paths():
+            yield Finding(path=files.where_own(name), reason=error.reason)
+    for path in files.delta_paths():
         try:
             check_plain(path)
         except NotPlainFile as error:
-            yield Finding(path=os.path.relpath(path, documents.root), reason=error.reason)
+            yield Finding(path=os.path.relpath(path, files.root), reason=error.reason)
 
 
-def _readers(documents: Documents) -> dict[TableName, Reader]:
+def _readers(files: JsonFiles) -> dict[TableName, Reader]:
     def read_head(key: str, data: bytes) -> ThreadHead:
-        return read_thread(key, data, documents.where("threads", key))
+        return read_thread(key, data, files.where("threads", key))
 
     return {
         "threads": read_head,
-        "runs": row_reader(documents, "runs", RunRecord),
-        "entries": row_reader(documents, "entries", MailboxEntry),
-        "mailboxes": row_reader(documents, "mailboxes", MailboxState),
+        "runs": row_reader(files, "runs", RunRecord),
+        "entries": row_reader(files, "entries", MailboxEntry),
+        "mailboxes": row_reader(files, "mailboxes", MailboxState),
     }
 
 
-def _examine(documents: Documents, table: TableName, name: str, read: Reader) -> str | None:
-    """Return why a document cannot be read; None if it can, or has been removed since."""
+def _examine(files: JsonFiles, table: TableName, name: str, read: Reader) -> str | None:
+    """Return why a JSON file cannot be read; None if it can, or has been removed since."""
     try:
         check_id("thread", name)
-        data = documents.read(table, name)
+        data = files.read(table, name)
         if data is not None:
             read(name, data)
     except InvalidId as error:
@@ -181,18 +181,18 @@ def _examine(documents: Documents, table: TableName, name: str, read: Reader) ->
     return None
 
 
-def _examine_collection(documents: Documents, file_name: str) -> tuple[int, list[Finding]]:
+def _examine_collection(files: JsonFiles, file_name: str) -> tuple[int, list[Finding]]:
     """Return how many documents a collection's file has, and the lines that cannot be read."""
-    files = documents.collections
+    collections = files.collections
     name = file_name.removesuffix(".jsonl")
-    path = files.where(name)
+    path = collections.where(name)
     if name == file_name:
         return 0, []
     try:
         check_id("collection", name)
-        index = CollectionIndex(name, files.read(name), path)
+        index = CollectionIndex(name, collections.read(name), path)
         for key, span in list(index.spans.items()):
-            (line,) = files.read_lines(name, [span])
+            (line,) = collections.read_lines(name, [span])
             index.examine(key, line)
     except InvalidId as error:
         return 0, [Finding(path=path, reason=f"its name is not an id: {error.reason}")]
@@ -205,44 +205,44 @@ def _examine_collection(documents: Documents, file_name: str) -> tuple[int, list
     return len(index.spans), findings
 
 
-def _move_lines(disk: Disk, documents: Documents, path: str) -> str:
+def _move_lines(disk: Disk, files: JsonFiles, path: str) -> str:
     """Move the damaged lines of a collection's file to a file of their own; return its path."""
-    files = documents.collections
+    collections = files.collections
     name = os.path.basename(path).removesuffix(".jsonl")
-    data = files.read(name)
+    data = collections.read(name)
     index = CollectionIndex(name, data, path)
     for key, span in list(index.spans.items()):
         index.examine(key, data[span[0] : sum(span)])
     damaged = [data[start:].split(b"\n", 1)[0] + b"\n" for start in sorted(index.damaged)]
     kept = [data[start : start + size] + b"\n" for start, size in index.spans.values()]
-    target = _free_path(disk, documents, path)
+    target = _free_path(disk, files, path)
     disk.append(target, b"".join(damaged))
     disk.sync(target)
     whole = CollectionChange(0, is_whole=True, data=bytearray(b"".join(kept)))
-    files.write(name, whole)
-    files.sync(name)
-    return os.path.relpath(target, documents.root)
+    collections.write(name, whole)
+    collections.sync(name)
+    return os.path.relpath(target, files.root)
 
 
-def _free_path(disk: Disk, documents: Documents, path: str) -> str:
+def _free_path(disk: Disk, files: JsonFiles, path: str) -> str:
     name = path.replace(os.sep, "-")
-    target = os.path.join(documents.own_path(_ASIDE), name)
+    target = os.path.join(files.own_path(_ASIDE), name)
     number = 1
     while disk.exists(target):
         number += 1
-        target = os.path.join(documents.own_path(_ASIDE), f"{name}.{number}")
+        target = os.path.join(files.own_path(_ASIDE), f"{name}.{number}")
     return target
 
 
-def _move(disk: Disk, documents: Documents, finding: Finding) -> str:
-    if _is_in_collection(documents, finding):
-        return _move_lines(disk, documents, finding.path)
-    target = _free_path(disk, documents, finding.path)
-    disk.move(os.path.join(documents.root, finding.path), target)
-    return os.path.relpath(target, documents.root)
+def _move(disk: Disk, files: JsonFiles, finding: Finding) -> str:
+    if _is_in_collection(files, finding):
+        return _move_lines(disk, files, finding.path)
+    target = _free_path(disk, files, finding.path)
+    disk.move(os.path.join(files.root, finding.path), target)
+    return os.path.relpath(target, files.root)
 
 
-def _is_in_collection(documents: Documents, finding: Finding) -> bool:
+def _is_in_collection(files: JsonFiles, finding: Finding) -> bool:
     """Return True if only lines of a file are damaged, and not the file."""
-    folder = os.path.relpath(documents.collections.folder, documents.root)
+    folder = os.path.relpath(files.collections.folder, files.root)
     return os.path.dirname(finding.path) == folder and finding.reason.startswith("byte ")

@@ -1,4 +1,4 @@
-"""The document of a thread: encoded once, extended by what is appended, and cut by truncations."""
+"""The JSON file of a thread: encoded once, extended by what is appended, and cut by truncations."""
 
 import re
 from array import array
@@ -35,11 +35,11 @@ _ID = re.compile(_ITEM + rb'  "id": ("(?:[^"\\]|\\.)*")')
 _UNKNOWN = -1
 _TIMES = "_message_times"
 _GROWING = ("_version", "messages", "metadata", "patches", "state")
-"""The fields of a document that are not labels, in their order, after its times."""
+"""The fields of the JSON that are not labels, in their order, after its times."""
 
 
 class VersionedThread(Thread, frozen=True, kw_only=True):
-    """A thread document: the thread, with its version and the times of its messages."""
+    """The JSON file of a thread: the thread, with its version and the times of its messages."""
 
     version: Version = msgspec.field(default=0, name="_version")
     message_times: MessageTimes = msgspec.field(default=(), name=_TIMES)
@@ -65,7 +65,7 @@ Step: TypeAlias = msgspec.Raw | Labels
 
 
 class _Summary(msgspec.Struct, frozen=True):
-    """The parts of a document that a summary needs; messages are counted, and not decoded."""
+    """The parts of a JSON file that a summary needs; messages are counted, and not decoded."""
 
     id: str
     resource_id: str | None = None
@@ -76,10 +76,10 @@ class _Summary(msgspec.Struct, frozen=True):
 
 
 def read_thread(key: str, data: Bytes, where: str) -> ThreadHead:
-    """Read the thread from a document.
+    """Read the thread from a JSON file.
 
     Args:
-        where: the document's path, for errors.
+        where: the JSON file's path, for errors.
 
     Raises:
         CorruptRecord: it is not a thread, or one with another id.
@@ -97,7 +97,7 @@ def _thread_of(found: VersionedThread) -> Thread:
 
 
 def read_summary(key: str, data: Bytes, where: str) -> ThreadSummary:
-    """Read the summary of a thread from its document.
+    """Read the summary of a thread from its JSON file.
 
     Raises:
         CorruptRecord: it is not a thread, or one with another id.
@@ -150,8 +150,8 @@ def labeled(head: ThreadHead, labels: Labels) -> ThreadHead:
     return msgspec.structs.replace(head, thread=thread)
 
 
-class ThreadDocument:
-    """The bytes of a thread's document, so that a change need not encode the whole thread."""
+class EncodedThread:
+    """The bytes of a thread's JSON file, so that a change need not encode the whole thread."""
 
     def __init__(self, head: ThreadHead) -> None:
         thread = head.thread
@@ -227,7 +227,7 @@ class ThreadDocument:
         return self._messages.find(_ITEM + b'  "id": ' + message_id, 0, end) >= 0
 
     def append(self, links: Iterable[History], head: ThreadHead) -> None:
-        """Extend the document by the steps that led from its head to `head`.
+        """Extend the JSON by the steps that led from its head to `head`.
 
         Updates of its labels may lie between, too.
         """
@@ -278,7 +278,7 @@ class ThreadDocument:
         del self._messages[self._ends[-1] if kept else 0 :]
 
     def parts(self) -> list[Bytes]:
-        """Return the document in parts, to be written one after the other."""
+        """Return the JSON in parts, to be written one after the other."""
         has_times = bool(self._times)
         if len(self._frame) != len(_GROWING) + has_times + 1:
             self._frame = _lay_out_around(self._labels, has_times=has_times)
@@ -306,10 +306,10 @@ class ThreadDocument:
 
 
 class MessagesOf(Sequence[Message]):
-    """The first messages of a document, each decoded when it is asked for."""
+    """The first messages of a thread, each decoded when it is asked for."""
 
-    def __init__(self, document: ThreadDocument, count: int) -> None:
-        self._document = document
+    def __init__(self, encoded: EncodedThread, count: int) -> None:
+        self._encoded = encoded
         self._positions = range(count)
         self._found: dict[int, Message] = {}
 
@@ -327,12 +327,12 @@ class MessagesOf(Sequence[Message]):
             return tuple(self[position] for position in self._positions[at])
         position = self._positions[at]
         if position not in self._found:
-            self._found[position] = self._document.message(position)
+            self._found[position] = self._encoded.message(position)
         return self._found[position]
 
 
-def read_written(key: str, data: bytes, where: str) -> ThreadDocument:
-    """Return a document that this process has written; its messages are not decoded.
+def read_written(key: str, data: bytes, where: str) -> EncodedThread:
+    """Return a thread that this process has written; its messages are not decoded.
 
     Raises:
         CorruptRecord: it is not a thread, or one with another id.
@@ -342,9 +342,9 @@ def read_written(key: str, data: bytes, where: str) -> ThreadDocument:
     found = decode_model(VersionedThread, data[:start] + data[end:], where)
     if found.id != key:
         raise CorruptRecord(where, f"it holds the thread {found.id!r}")
-    document = ThreadDocument(ThreadHead(thread=_thread_of(found), version=found.version))
-    document.take_messages(data[start - 1 : end] if end > start else b"", found.message_times)
-    return document
+    encoded = EncodedThread(ThreadHead(thread=_thread_of(found), version=found.version))
+    encoded.take_messages(data[start - 1 : end] if end > start else b"", found.message_times)
+    return encoded
 
 
 def _lay_out_labels(thread: Thread) -> dict[str, bytes]:

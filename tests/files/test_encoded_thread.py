@@ -1,10 +1,10 @@
-"""A document that grew by appends has the same bytes as one that is encoded as a whole."""
+"""A encoded that grew by appends has the same bytes as one that is encoded as a whole."""
 
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from treadle.backends.files._thread_document import ThreadDocument, advance
+from treadle.backends.files._encoded_thread import EncodedThread, advance
 from treadle.core.codec import encode
 from treadle.core.messages import Message, new_messages
 from treadle.core.threads import (
@@ -38,8 +38,8 @@ def after(stored: StoredThread, change: ThreadChangeSet, now: int) -> StoredThre
     return extended(stored, change, now, new_messages(change.messages, known))
 
 
-def whole(document: ThreadDocument) -> bytes:
-    return b"".join(document.parts())
+def whole(encoded: EncodedThread) -> bytes:
+    return b"".join(encoded.parts())
 
 
 @settings(max_examples=20)  # strategies of models are slow
@@ -48,15 +48,15 @@ def test_a_grown_document_is_the_document_of_the_whole_thread(
     thread: Thread, groups: list[list[ThreadChangeSet]]
 ) -> None:
     start = ThreadHead(thread=thread, version=3)
-    stored, document = StoredThread(start), ThreadDocument(start)
+    stored, encoded = StoredThread(start), EncodedThread(start)
     deltas: list[msgspec.Raw] = []
     for group in groups:
         before = stored.head.version
         for change in group:
             stored = after(stored, change, 1_000 + stored.head.version)
         links = history_since(stored.history, before, stored.head.version) or ()
-        document.append(links, stored.head)
+        encoded.append(links, stored.head)
         deltas += [msgspec.Raw(encode(link.delta)) for link in links]
-    assert whole(document) == whole(ThreadDocument(stored.head))
+    assert whole(encoded) == whole(EncodedThread(stored.head))
     assert advance(start, deltas) == stored.head
     assert advance(stored.head, deltas) is stored.head

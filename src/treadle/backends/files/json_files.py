@@ -1,7 +1,6 @@
-"""The documents: a JSON file for each thread, run, entry and mailbox, laid out as in tirea.
+"""The JSON files of a store: one for each thread, run, entry and mailbox, laid out as in tirea.
 
-In this package, a document is such a file. What `store.documents` keeps is in `collections`, as
-lines of one file for each collection.
+What `store.documents` keeps is in `collections`, as lines of one file for each collection.
 """
 
 import os
@@ -45,7 +44,7 @@ class _Format(msgspec.Struct):
     format: int
 
 
-class Documents:
+class JsonFiles:
     """The files in a store's folder; Treadle's own files are in `_treadle/`."""
 
     def __init__(self, disk: Disk, root: str) -> None:
@@ -158,28 +157,28 @@ class Documents:
         return self._folders[table]
 
     def path(self, table: TableName, key: str) -> str:
-        """Return the path of a document.
+        """Return the path of a JSON file.
 
         Raises:
             InvalidId: the key is not an id, and its path might lead out of the folder.
         """
-        check_document_id(table, key)
+        check_file_key(table, key)
         return f"{self._folders[table]}{os.sep}{key}{_SUFFIX}"
 
     def where(self, table: TableName, key: str) -> str:
-        """Return the path of a document relative to the store's folder, as errors name it."""
+        """Return the path of a JSON file relative to the store's folder, as errors name it."""
         return f"{_PREFIXES[table]}{key}{_SUFFIX}"
 
     def names(self, table: TableName) -> Iterator[str]:
-        """Return the ids that have a document; files whose names are not ids are ignored."""
+        """Return the ids that have a JSON file; files whose names are not ids are ignored."""
         return filter(is_id, self._disk.list_names(self._folders[table], _SUFFIX))
 
     def exists(self, table: TableName, key: str) -> bool:
-        """Return True if there is anything at the document's path."""
+        """Return True if there is anything at the JSON file's path."""
         return self._disk.exists(self.path(table, key))
 
     def read(self, table: TableName, key: str) -> bytes | None:
-        """Return a document, or None.
+        """Return a JSON file, or None.
 
         Raises:
             CorruptRecord: a link, a folder or a pipe is at its path, the disk or its permissions do
@@ -190,14 +189,14 @@ class Documents:
         return None if data is None else plain_text(data, where)
 
     def replace(self, table: TableName, key: str, parts: Sequence[Bytes] | None) -> None:
-        """Write a document atomically, without a sync; None removes it."""
+        """Write a JSON file atomically, without a sync; None removes it."""
         if parts is None:
             self._disk.remove(self.path(table, key))
         else:
             self._disk.write_atomically(self.path(table, key), parts, self._temporary)
 
     def sync(self, table: TableName, key: str) -> None:
-        """Make a document survive a power failure."""
+        """Make a JSON file survive a power failure."""
         self._disk.sync(self.path(table, key))
 
     def sync_folders(self) -> None:
@@ -223,8 +222,8 @@ class Documents:
         return self._disk.exists(self.own_path("FORMAT.JSON"))
 
 
-def check_document_id(table: TableName, key: str) -> None:
-    """Check that an id can be in the name of a document on this system.
+def check_file_key(table: TableName, key: str) -> None:
+    """Check that an id can be in the name of a JSON file on this system.
 
     Raises:
         InvalidId: it cannot; its path might lead out of the folder, or to another file.
