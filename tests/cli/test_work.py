@@ -67,6 +67,28 @@ def count(status: str) -> int:
     return int(run_json("mailboxes", "stats")[status])
 
 
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_handlers_run_on_uvloop_where_it_is_installed(tmp_path: Path, is_installed: bool) -> None:
+    (tmp_path / "loops_of_test.py").write_text(
+        "import asyncio, sys\n"
+        "async def handle(delivery):\n"
+        "    print(type(asyncio.get_running_loop()).__module__, file=sys.stderr)\n"
+    )
+    missing = tmp_path / "missing"
+    missing.mkdir()
+    (missing / "uvloop.py").write_text("raise ModuleNotFoundError('no uvloop', name='uvloop')")
+    path = [os.environ.get("PYTHONPATH", ""), *([] if is_installed else [str(missing)])]
+    run("send", "m", "1")
+    child = spawn(
+        *("work", "loops_of_test:handle", "--until-idle"),
+        environment={"PYTHONPATH": os.pathsep.join(filter(None, path))},
+    )
+    errors = finish(child)
+    assert child.returncode == 0, errors
+    assert ("uvloop" in errors) == is_installed
+    assert count("accepted") == 1
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_until_idle_it_works_all_entries_and_ends(processes: int) -> None:
     for number in range(6):

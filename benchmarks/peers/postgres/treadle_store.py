@@ -60,6 +60,7 @@ class TreadleDocumentsOnPostgres(_Treadle, TreadleDocuments):
 class TreadleDrain(_Treadle, DrainSubject):
     """Loops that claim a batch, and settle it with one `store.batch()`."""
 
+    uses_uvloop = True
     batches = (1, 10, 100)
 
     async def fill(self, payloads: Sequence[str], mailboxes: int) -> None:
@@ -69,7 +70,7 @@ class TreadleDrain(_Treadle, DrainSubject):
         await drain(self.opened, batch, TASKS if batch == 1 else LOOPS, self.handled.append)
 
     def how(self) -> str:
-        return f"{LOOPS} loops: claim, one batch() of acks ({TASKS} loops for one by one)"
+        return f"{LOOPS} loops: claim, one batch() of acks ({TASKS} loops for one by one), uvloop"
 
 
 class TreadleInMailboxes(TreadleDrain):
@@ -88,4 +89,4 @@ class TreadleWorker(TreadleDrain):
         await work(self.opened, TASKS if batch == 1 else batch, self.handled.append)
 
     def how(self) -> str:
-        return f"Worker(concurrency=the batch; {TASKS} for one by one)"
+        return f"Worker(concurrency=the batch; {TASKS} for one by one), uvloop"

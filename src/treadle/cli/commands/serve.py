@@ -1,6 +1,5 @@
 """`treadle serve`: serve a store over HTTP."""
 
-import asyncio
 import ipaddress
 import logging
 import re
@@ -11,6 +10,7 @@ import click
 
 import treadle
 from treadle.backends.urls import without_password
+from treadle.cli import event_loop
 from treadle.cli.logging import log_to_stderr
 from treadle.cli.opening import check_possible, check_present
 from treadle.cli.options import chosen_store, store_option
@@ -123,7 +123,7 @@ def serve(
     log_to_stderr("text", verbose=False)
     names = (host, *host_names)
     serving = _serve(url, authenticate, names, host, port, root_path, read_only=read_only)
-    asyncio.run(serving)
+    event_loop.run(serving)
 
 
 async def _serve(

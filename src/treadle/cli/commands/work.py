@@ -9,6 +9,7 @@ import click
 
 import treadle
 from treadle.backends.urls import without_password
+from treadle.cli import event_loop
 from treadle.cli.event_lines import EventLines
 from treadle.cli.health import serving_health
 from treadle.cli.logging import LogForm, log_to_stderr
@@ -202,7 +203,7 @@ def work(  # noqa: PLR0913, PLR0917
 
     if not child:
         _announce(_name(handler, target), log_form)
-    asyncio.run(run())
+    event_loop.run(run())
     lines.require_written()
 
 
