@@ -1,6 +1,6 @@
 """Threads without their messages: summaries, changes of their labels, and checks in a batch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -11,7 +11,8 @@ from treadle.core.commands import Command, TimedCommand
 from treadle.core.cursors import NO_TIME, CursorPage, Position, page_after, read_cursor
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Bound, Count, Version
-from treadle.core.messages import StoredMessage
+from treadle.core.message_times import MessageTimes
+from treadle.core.messages import Message, StoredMessage
 from treadle.core.pages import Order
 from treadle.core.queries import Query
 from treadle.core.read_set import ReadSet
@@ -74,6 +75,10 @@ class HeadRows(ThreadRows, Protocol):
         """The summary of a thread, or None if it does not exist."""
         ...
 
+    def find_last_message(self, thread_id: str) -> StoredMessage | None:
+        """The last message of a thread that everybody can see; None, too, if it is damaged."""
+        ...
+
 
 # --- rules ----------------------------------------------------------------------------------------
 
@@ -119,9 +124,8 @@ def merged(target: Json, patch: Json) -> Json:
     return result
 
 
-def last_message_of(rows: HeadRows, thread_id: str) -> StoredMessage | None:
+def last_visible(messages: Sequence[Message], times: MessageTimes) -> StoredMessage | None:
     """The last message of a thread that everybody can see, if it is one of the last."""
-    messages, times = rows.find_messages(thread_id)
     count = len(messages)
     for position in range(count - 1, max(count - NEWEST, 0) - 1, -1):
         message = messages[position]  # each is decoded when it is looked at
@@ -257,12 +261,12 @@ class ListHeads(Query[HeadPage], frozen=True, kw_only=True):
             for summary in summaries
             if not self.roots or summary.parent_thread_id is None
         ]
-        unreadable = rows.threads.unreadable()
-        page = page_after(HeadPage, self.start(), matching, self.order, self.limit, unreadable)
-        if not self.with_last_message:
-            return page
-        items = [
-            msgspec.structs.replace(each, last_message=last_message_of(rows, each.id))
-            for each in page.items
-        ]
-        return msgspec.structs.replace(page, items=tuple(items))
+        page = page_after(HeadPage, self.start(), matching, self.order, self.limit)
+        items = page.items
+        if self.with_last_message:
+            items = tuple(
+                msgspec.structs.replace(each, last_message=rows.find_last_message(each.id))
+                for each in items
+            )
+        unreadable = tuple(rows.threads.unreadable())  # a message may be found to be damaged
+        return msgspec.structs.replace(page, items=items, unreadable=unreadable)

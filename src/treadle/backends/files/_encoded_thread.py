@@ -75,6 +75,13 @@ class _Summary(msgspec.Struct, frozen=True):
     version: Version = msgspec.field(default=0, name="_version")
 
 
+class _EncodedMessages(msgspec.Struct, frozen=True):
+    """The parts of a JSON file that a look at the messages needs."""
+
+    messages: tuple[msgspec.Raw, ...] = ()
+    times: MessageTimes = msgspec.field(default=(), name=_TIMES)
+
+
 def read_thread(key: str, data: Bytes, where: str) -> ThreadHead:
     """Read the thread from a JSON file.
 
@@ -116,6 +123,19 @@ def read_summary(key: str, data: Bytes, where: str) -> ThreadSummary:
         version=found.version,
         message_count=len(found.messages),
     )
+
+
+def read_messages(data: Bytes, where: str) -> tuple[Sequence[Message], MessageTimes]:
+    """Read the messages from a JSON file, each when it is asked for, and their times.
+
+    Raises:
+        CorruptRecord: it is not a thread.
+    """
+    try:
+        found = msgspec.json.decode(data, type=_EncodedMessages)
+    except (ValueError, RecursionError) as error:
+        raise CorruptRecord(where, str(error)) from error
+    return MessagesIn(found.messages, where), found.times
 
 
 def labels_of(head: ThreadHead) -> Labels:
@@ -329,6 +349,35 @@ class MessagesOf(Sequence[Message]):
         if position not in self._found:
             self._found[position] = self._encoded.message(position)
         return self._found[position]
+
+
+class MessagesIn(Sequence[Message]):
+    """Messages that are encoded; each is decoded when it is asked for.
+
+    Raises:
+        CorruptRecord: one is damaged; `where` names its JSON file.
+    """
+
+    def __init__(self, encoded: Sequence[msgspec.Raw], where: str) -> None:
+        self._encoded = encoded
+        self._where = where
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    @overload
+    def __getitem__(self, at: int) -> Message: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Message, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> Message | tuple[Message, ...]:
+        if isinstance(at, slice):
+            return tuple(map(self._decoded, self._encoded[at]))
+        return self._decoded(self._encoded[at])
+
+    def _decoded(self, message: msgspec.Raw) -> Message:
+        return decode_model(Message, bytes(message), self._where)
 
 
 def read_written(key: str, data: bytes, where: str) -> EncodedThread:

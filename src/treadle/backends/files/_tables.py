@@ -11,6 +11,7 @@ from treadle.backends.files._document_table import DocumentTable
 from treadle.backends.files._entries import Append, Entry, FileKey, Put, Update
 from treadle.backends.files._entry_cache import EntryCache
 from treadle.backends.files._index import MailboxIndex
+from treadle.backends.files._listed_threads import ListedThreads
 from treadle.backends.files._thread_cache import ThreadCache, Written
 from treadle.backends.files.json_files import JsonFiles
 from treadle.backends.model.active_runs import ActiveRuns
@@ -26,7 +27,6 @@ from treadle.core.messages import Message, StoredMessage
 from treadle.core.pages import Order
 from treadle.core.runs import RunRecord, is_active
 from treadle.core.threads import Step, ThreadDelta, ThreadHead
-from treadle.errors import CorruptRecord
 
 THREAD_BYTES = 16 * 2**20
 """About how much memory threads take, as long as there are several."""
@@ -82,8 +82,7 @@ class FileTables(Tables):
         }
         self._index: MailboxIndex | None = None
         self._known_runs: ActiveRuns | None = None
-        self._summaries: dict[str, ThreadSummary] = {}
-        """Those that listings have looked at."""
+        self._listed = ListedThreads(self.threads)
 
     def put(self, table: TableName, key: str, row: Row | None) -> None:
         """Insert or replace the row at `key`; None removes it.
@@ -109,7 +108,7 @@ class FileTables(Tables):
         elif before is not None:
             del rows[key]
         if table == "threads":
-            self._summaries.pop(key, None)
+            self._listed.note_change(key)
         elif table == "entries" and self._index is not None:
             self._index.replace(
                 cast("MailboxEntry | None", before), cast("MailboxEntry | None", after)
@@ -128,7 +127,7 @@ class FileTables(Tables):
                 self.documents.follow(entry)
                 continue
             if entry.table == "threads":
-                self._summaries.pop(entry.key, None)
+                self._listed.note_change(entry.key)
             if isinstance(entry, Append):
                 self.threads.follow(entry.key, entry.deltas)
             elif isinstance(entry, Update):
@@ -190,17 +189,15 @@ class FileTables(Tables):
         self, resource_id: str | None, parent_thread_id: str | None
     ) -> list[ThreadSummary]:
         """Return the summaries of the threads with this owner and this parent; None matches all."""
-        return [
-            summary
-            for key in list(self.threads)
-            if (summary := self._listed(key)) is not None
-            and resource_id in (None, summary.resource_id)
-            and parent_thread_id in (None, summary.parent_thread_id)
-        ]
+        return self._listed.find(resource_id, parent_thread_id)
 
     def find_summary(self, thread_id: str) -> ThreadSummary | None:
         """Return the summary of a thread, or None."""
         return self.threads.summary(thread_id)
+
+    def find_last_message(self, thread_id: str) -> StoredMessage | None:
+        """Return the last message of a thread that everybody can see; None if it is damaged."""
+        return self._listed.last_message(thread_id)
 
     def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
         """Return the deltas of a thread since `after_version`, or None if not all are known."""
@@ -319,20 +316,6 @@ class FileTables(Tables):
             self._index = MailboxIndex(self.entries, self.mailboxes)
             self.entries.has_unfinished = True
         return self._index
-
-    def _listed(self, key: str) -> ThreadSummary | None:
-        """Return the summary of a thread for a listing; None if its JSON file is damaged."""
-        summary = self._summaries.get(key)
-        if summary is None:
-            try:
-                summary = self.threads.summary(key)
-            except CorruptRecord as error:
-                self.threads.note_damage(key, error)
-                return None
-            self.threads.note_repair(key)
-            if summary is not None:
-                self._summaries[key] = summary
-        return summary
 
 
 def _document_of(entry: Entry) -> bytes | None:

@@ -13,6 +13,7 @@ from treadle.backends.files._encoded_thread import (
     MessagesOf,
     Step,
     labeled,
+    read_messages,
     read_summary,
     read_thread,
     read_written,
@@ -77,6 +78,19 @@ class ThreadCache(RowCache[StoredThread]):
             whole = self.whole(key)
             return whole.thread.messages, whole.message_times
         return MessagesOf(encoded, encoded.count), encoded.times
+
+    def look_at_messages(self, key: str) -> tuple[Sequence[Message], MessageTimes]:
+        """Do what `messages` does, but keep in memory no thread that is not there.
+
+        Raises:
+            CorruptRecord: its JSON file is damaged; a message, when that is looked at.
+        """
+        if key in self._rows:
+            return self.messages(key)
+        data = self._files.read("threads", key)
+        if data is None:  # another program has removed it
+            return (), ()
+        return read_messages(data, self._files.where("threads", key))
 
     def _committed(self, key: str) -> ThreadHead:
         whole = self._wholes.get(key)

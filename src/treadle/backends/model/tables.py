@@ -18,7 +18,7 @@ from treadle.backends.model.known_messages import KnownMessages
 from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.core.claims import ClaimRequest, choose, due_time, is_kept
 from treadle.core.documents import Document, expiry_order, has_expired
-from treadle.core.heads import ThreadSummary, summarized
+from treadle.core.heads import ThreadSummary, last_visible, summarized
 from treadle.core.keys import END, SEPARATOR, KeyRange, split_row_key
 from treadle.core.limits import next_number
 from treadle.core.mailboxes import STATUSES, UNFINISHED, EntryStatus, MailboxEntry, MailboxState
@@ -220,6 +220,10 @@ class Tables:
         """The messages of a thread, and their times."""
         head = self.threads[thread_id].head
         return head.thread.messages, head.message_times
+
+    def find_last_message(self, thread_id: str) -> StoredMessage | None:
+        """The last message of a thread that everybody can see, or None."""
+        return last_visible(*self.find_messages(thread_id))
 
     def find_messages_from(self, thread_id: str, position: int) -> tuple[StoredMessage, ...]:
         """The messages of a thread from a position."""

@@ -433,12 +433,7 @@ def _seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
         st.builds(CheckRun, run_id=run_ids, thread_id=thread_ids),
         st.builds(EnsureMailbox, **at, mailbox_id=mailbox_ids),
         st.builds(Withdraw, **at, mailbox_id=mailbox_ids, dedupe_key=st.sampled_from(KEYS)),
-        st.builds(
-            Interrupt,
-            **at,
-            mailbox_id=mailbox_ids,
-            expected=st.none() | st.integers(0, 2),
-        ),
+        st.builds(Interrupt, **at, mailbox_id=mailbox_ids, expected=st.none() | st.integers(0, 2)),
         st.builds(
             Pause,
             **at,
