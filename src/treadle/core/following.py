@@ -32,7 +32,7 @@ class RunEnded(Model, frozen=True, kw_only=True):
     """The turn of a run is over: nothing more of it comes, unless it is tried or asked again.
 
     Whether it has an answer, was stopped, cancelled, or given up. It comes for the runs of which
-    the follower has got a piece (`LivePiece`) or a delta, behind those, with the next news of the
+    the follower has got a piece (`LivePiece`) or a delta, after those, with the next news of the
     thread or within 10 seconds. One that begins to follow later finds them in `Runs.list`.
     """
 

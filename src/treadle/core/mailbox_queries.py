@@ -149,7 +149,7 @@ class SearchEntries(TimedQuery[FoundEntries], frozen=True, kw_only=True):
     by: EntryKey = "created_at"
     order: Order = "desc"
     after: str | None = None
-    """The cursor of a page in the same order; the next page begins behind it."""
+    """The cursor of a page in the same order; the next page begins after it."""
     limit: Bound = 50
     mailbox_id: MailboxId | None = None
     statuses: tuple[EntryStatus, ...] | None = None
@@ -170,7 +170,7 @@ class SearchEntries(TimedQuery[FoundEntries], frozen=True, kw_only=True):
         self.start(where)
 
     def start(self, where: str = "search_entries") -> Position[EntryKey] | None:
-        """Return the position behind which the page begins; None is the beginning.
+        """Return the position after which the page begins; None is the beginning.
 
         Raises:
             InvalidValue: `after` is not a cursor of this listing.
@@ -259,7 +259,7 @@ class ListSummaries(Query[MailboxSummaryPage], frozen=True, kw_only=True):
     by: MailboxKey = "id"
     order: Order = "asc"
     after: str | None = None
-    """The cursor of a page in the same order; the next page begins behind it."""
+    """The cursor of a page in the same order; the next page begins after it."""
     limit: Bound = 50
     counted: Bound = SUMMED
     """It is clamped to 1..10,000."""
@@ -269,7 +269,7 @@ class ListSummaries(Query[MailboxSummaryPage], frozen=True, kw_only=True):
         self.start(where)
 
     def start(self, where: str = "list_summaries") -> Position[MailboxKey] | None:
-        """Return the position behind which the page begins; None is the beginning.
+        """Return the position after which the page begins; None is the beginning.
 
         Raises:
             InvalidValue: `after` is not a cursor of this listing.

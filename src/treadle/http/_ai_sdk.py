@@ -50,7 +50,7 @@ class ChatRequest(Model, frozen=True, kw_only=True):
     """The chat, which is a thread."""
     messages: list[Json]
     trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
-    """To regenerate, what comes behind the last message is removed from the thread."""
+    """To regenerate, what comes after the last message is removed from the thread."""
     run_id: RunId | None = msgspec.field(default=None, name="runId")
     """The id of the run; a new one by default."""
 

@@ -38,7 +38,7 @@ def framed(data: bytes, *, event: str | None = None, event_id: str | None = None
     Args:
         data: JSON on one line.
         event: its kind; None: an event without a name, as protocols of others have it.
-        event_id: what a client sends as Last-Event-ID to go on behind this event.
+        event_id: what a client sends as Last-Event-ID to go on after this event.
     """
     head = b"" if event_id is None else b"id: %b\n" % event_id.encode()
     if event is not None:

@@ -25,7 +25,7 @@ class HistoryQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which messages of a thread are listed."""
 
     after: Bound | None = None
-    """A position; only messages behind it."""
+    """A position; only messages after it."""
     before: Bound | None = None
     """A position; only messages before it."""
     limit: Bound = 50

@@ -191,7 +191,7 @@ class RunStream:
             version: the version of the thread after which events come.
             is_behind: begin with all messages and the state.
             said: what the run has said before that.
-            has_state: the state comes behind that, as the run has changed it.
+            has_state: the state comes after that, as the run has changed it.
         """
         self._entry_id, self._version = entry_id, version
         self._transcript.is_wrong = is_behind

@@ -38,7 +38,7 @@ class EventsQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Where a stream begins, and what comes in it."""
 
     after: Bound | None = None
-    """The version behind which deltas are wanted; without it, and without Last-Event-ID, that at
+    """The version after which deltas are wanted; without it, and without Last-Event-ID, that at
     which the thread is."""
     live: bool = False
     """Whether live values come, too."""
@@ -208,7 +208,7 @@ OPERATIONS = (
         owner=OWN_THREAD,
         query=EventsQuery,
         answers={200: EVENTS},
-        headers={"Last-Event-ID": "the version of the last delta that came, to go on behind it"},
+        headers={"Last-Event-ID": "the version of the last delta that came, to go on after it"},
         handle=_begin,
         details=(
             "`delta`: a change set, with its version as the id. `reset`: the deltas up to a version"

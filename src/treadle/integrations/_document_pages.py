@@ -42,7 +42,7 @@ async def each_document(
         collection: the collection.
         prefix: the first parts of the keys.
         values: whether the values are read; without them, damage does not matter.
-        after: only documents behind this key.
+        after: only documents after this key.
 
     Raises:
         CorruptRecord: one is damaged, and its value is wanted.

@@ -44,7 +44,7 @@ class TreadleHistoryProvider(HistoryProvider):
 
     Messages that the thread has already, because a caller passes the whole conversation again, are
     not added again. Two runs of one session at the same time lose nothing: the later one appends
-    behind the other.
+    after the other.
 
     Args:
         store: an open store; it stays open.

@@ -73,7 +73,7 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
     async def load_threads(
         self, limit: int, after: str | None, order: str, context: TContext
     ) -> Page[ThreadMetadata]:
-        """Load a page of threads behind the thread `after`.
+        """Load a page of threads after the thread `after`.
 
         Raises:
             NotFoundError: the owner has no thread `after`.
@@ -89,7 +89,7 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
     async def load_thread_items(
         self, thread_id: str, after: str | None, limit: int, order: str, context: TContext
     ) -> Page[ThreadItem]:
-        """Load a page of the items of a thread behind the item `after`.
+        """Load a page of the items of a thread after the item `after`.
 
         Raises:
             NotFoundError: the thread has no item `after`.

@@ -231,7 +231,7 @@ class DocumentWrites:
         """Delete documents that expired before a time, in one step. Returns how many there were.
 
         They count as absent already; this makes room. One that has not expired yet stays, whatever
-        time is given. What is behind the first `limit` stays for another call; until none is left,
+        time is given. What comes after the first `limit` stays for later calls; until none is left,
         `Store.purge_documents` calls it. A worker does it, too: see `purge_documents` of
         `treadle.worker.Worker`.
 

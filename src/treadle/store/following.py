@@ -66,7 +66,7 @@ class Following:
     async def _followed(
         self, query: ListDeltas, from_now: bool, shown: ShownRuns | None
     ) -> AsyncGenerator[FollowedItem | RunEnded]:
-        """Yield what `follow` yields, and behind it which of the runs that are shown have ended."""
+        """Yield what `follow` yields, and after it which of the runs that are shown have ended."""
         query = msgspec.structs.replace(query, limit=PAGE)
         listener = listen(self._backend, frozenset({Hint(kind="thread", id=query.thread_id)}))
         is_known = has_more = False
@@ -99,7 +99,7 @@ class Following:
                             return
                         case _:
                             assert_never(item)
-                # A run may have ended behind the deltas of a page.
+                # A run may have ended after the deltas of a page.
                 for end in () if shown is None or has_more else shown.ended(runs):
                     yield end
         finally:

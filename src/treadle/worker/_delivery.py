@@ -82,7 +82,7 @@ class Delivery:
 
     @property
     def entries(self) -> tuple[MailboxEntry, ...]:
-        """The entry, and behind it those that `Worker(coalesce=…)` and `take` have added.
+        """The entry, followed by those that `Worker(coalesce=…)` and `take` have added.
 
         They end together. If the handler returns, all are accepted. If it fails, all are tried
         again, in their order, and each counts the attempt; the last of several attempts is made

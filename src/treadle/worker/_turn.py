@@ -90,7 +90,7 @@ class Turn:
 
         Each run is in one piece, and this one is the last, with the messages that came with it, and
         the runs that it answers or has taken. What was asked for later is left out: it gets a turn
-        of its own. Each result is behind its call; calls of other runs that have none get one that
+        of its own. Each result follows its call; calls of other runs that have none get one that
         is not stored. See `treadle.turns.up_to`.
 
         It reads the whole thread.

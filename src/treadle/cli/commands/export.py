@@ -75,7 +75,7 @@ def export_command(thread_ids: tuple[str, ...], owner: str | None, output: Path)
 async def _list_ids(store: Store, owner: str | None) -> tuple[list[str], list[str]]:
     """Return the ids of all threads or of an owner's, and the names of what cannot be read.
 
-    They are read behind a cursor: with an offset, a thread that is deleted meanwhile would move
+    They are read by a cursor: with an offset, a thread that is deleted meanwhile would move
     another one out of the next page. Whose thread cannot be read is not known.
     """
     ids: list[str] = []

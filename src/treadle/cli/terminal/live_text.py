@@ -15,7 +15,7 @@ _LATEST = 100
 
 
 class LiveText:
-    """Writes pieces of messages behind each other: a line for each part, which grows.
+    """Writes pieces of messages one after the other: a line for each part, which grows.
 
     Another part, a new attempt at the same part (numbers from 0), or a line of its own begins a new
     line. So a reader of a pipe gets whole lines, too.

@@ -32,7 +32,7 @@ TOKEN_COOKIE = "treadle-token"
 _SAID_COOKIE = "treadle-said"
 _THEME_COOKIE = "treadle-theme"
 _ROOM = 100_000
-"""Most characters of values on a page; behind them, values are cut to the shortest length."""
+"""Most characters of values on a page; after them, values are cut to the shortest length."""
 _SHORTEST = 80
 _READING: tuple[Action, ...] = ("read", "read_internal")
 

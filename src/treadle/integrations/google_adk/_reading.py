@@ -92,7 +92,7 @@ def _first_page(collection: str, prefix: Key) -> ListDocuments:
 
 
 async def _complete(store: Store, query: ListDocuments, page: DocumentPage) -> list[Document]:
-    """Return the documents of a page and of those behind it; a state with holes is refused."""
+    """Return the documents of a page and of those after it; a state with holes is refused."""
     found = [*undamaged(query.collection, page)]
     if page.has_more:
         further = each_document(

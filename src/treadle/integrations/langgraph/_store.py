@@ -203,7 +203,7 @@ class _Items:
         return [documents[each.key] for each in page if each.key in documents]
 
     async def _namespaces(self) -> AsyncIterator[Namespace]:
-        """Yield each namespace: a page of keys, and then what is behind its last namespace."""
+        """Yield each namespace: a page of keys, and then what comes after its last namespace."""
         after: Key | None = None
         last: Namespace | None = None
         while True:

@@ -104,7 +104,7 @@ class Pending:
         self._is_cleared = False
 
     async def read(self, limit: int | None) -> list[Item]:
-        """Return the last items of the thread, and behind them those of the batch."""
+        """Return the last items of the thread, followed by those of the batch."""
         missing = None if limit is None else max(limit - len(self._added), 0)
         before = NO_TAIL if missing == 0 else await self._read_before(missing)
         return [*before.items, *(item for each in self._added for item in _copied(each))]

@@ -14,7 +14,7 @@ class _Run(NamedTuple):
 
     entries: list[ConversationEntry]
     origin: Place | None
-    """The entry that the line begins behind, if the run goes back to its start."""
+    """The entry after which the line begins, if the run goes back to its start."""
 
 
 async def read_back(

@@ -9,7 +9,7 @@
 | `("", "l", line, number)` | an entry |
 
 The first part is `NOBODY`. A line is a chain of entries, each of which follows the one before it.
-It has the id of its first entry, and begins behind an entry of another line, or behind nothing. So
+It has the id of its first entry, and begins after an entry of another line, or after nothing. So
 a history is a range of documents for each line that it goes through, and is read in pages.
 """
 
@@ -49,7 +49,7 @@ class Place(msgspec.Struct, frozen=True):
         return (*_LINES, self.line, f"{self.number:010}")
 
     def moved(self, by: int) -> "Place":
-        """Return a place before it (negative), or behind it."""
+        """Return a place before it (negative), or after it."""
         return Place(self.line, self.number + by)
 
 
@@ -58,7 +58,7 @@ class Pointer(msgspec.Struct, frozen=True):
 
     place: Place
     origin: Place | None = None
-    """The entry that the line begins behind, if this is the first of the line."""
+    """The entry after which the line begins, if this is the first of the line."""
 
 
 class _StoredEntry(msgspec.Struct, frozen=True):

@@ -240,7 +240,7 @@ def _pin(step: Batch, pointers: Iterable[Document], old_head: str | None) -> Non
 def _add(
     step: Batch, entries: Sequence[ConversationEntry], parent: Place | None, may_extend: bool
 ) -> None:
-    """Add entries behind their parent: in its line if they may, or else in a new one."""
+    """Add entries after their parent: in its line if they may, or else in a new one."""
     if not entries:
         return
     if parent is not None and may_extend:
