@@ -21,6 +21,7 @@ from treadle import (
     Message,
     RunMeta,
     RunRecord,
+    RunStatus,
     Store,
     StoreUnavailable,
     Thread,
@@ -72,6 +73,29 @@ class Shown:
         turn.count_tokens(output_tokens=1)
         self.has_shown.set()
         await asyncio.Event().wait()
+
+
+@every_backend
+class TestAccepted:
+    @pytest.mark.parametrize("begins", [False, True], ids=["not begun", "begun"])
+    @pytest.mark.parametrize("settles", [False, True], ids=["by the worker", "by the batch"])
+    @pytest.mark.parametrize("is_waiting", [False, True], ids=["running", "waiting"])
+    async def test_a_run_is_not_running_once_its_entry_is_accepted(
+        self, store: Store, new_worker: NewWorker, begins: bool, settles: bool, is_waiting: bool
+    ) -> None:
+        async def handler(delivery: Delivery) -> None:
+            turn = Turn(delivery)
+            if begins:
+                await turn.begin()
+            status: RunStatus = "waiting" if is_waiting else "running"
+            async with delivery.batch(settle=settles) as step:
+                step.threads.append("t", turn.changes(Message.assistant("hello"), status=status))
+
+        await ask(store)
+        await until_idle(new_worker(store, handler))
+        run = await record(store)
+        expected = "waiting" if is_waiting else "done"
+        assert (run.status, run.termination_code) == (expected, None)
 
 
 @every_backend

@@ -98,6 +98,7 @@ class RunWrites:
         input_tokens: int = 0,
         output_tokens: int = 0,
         ends_run: bool = False,
+        thread_id: str | None = None,
         now: int | None = None,
     ) -> bool:
         """Raise what a run has used to at least these tokens; nothing is lowered.
@@ -109,10 +110,11 @@ class RunWrites:
             input_tokens: all tokens that the run has read so far.
             output_tokens: all tokens that it has written.
             ends_run: a run that is "running" is done with it; one that waits goes on waiting.
+            thread_id: only if the run belongs to this thread; None: whichever it belongs to.
             now: the present in unix milliseconds; the default is the store's clock.
 
         Returns:
-            Whether the run has a record.
+            Whether there is such a run.
 
         Raises:
             InvalidId, InvalidValue: there can be no such run, or no such count.
@@ -123,6 +125,7 @@ class RunWrites:
                 input_tokens=input_tokens,
                 output_tokens=output_tokens,
                 ends_run=ends_run,
+                thread_id=thread_id,
                 now=now,
             )
         )

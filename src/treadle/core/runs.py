@@ -262,7 +262,7 @@ class EndWait(TimedCommand[RunRecord], frozen=True, kw_only=True):
 
 
 class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
-    """Raises what a run has used to at least these tokens. Result: whether the run has a record.
+    """Raises what a run has used to at least these tokens. Result: whether there is such a run.
 
     It lowers nothing, so it may be committed again, even by a process that holds no claim.
     """
@@ -275,6 +275,8 @@ class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
 
     One that was answered and has not gone on since is "answered".
     """
+    thread_id: ThreadId | None = None
+    """Only if the run belongs to this thread; None: whichever it belongs to."""
 
     def touches(self, read_set: ReadSet) -> None:
         """The run."""
@@ -283,7 +285,7 @@ class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
     def apply(self, rows: RunRows, now: int) -> bool:
         """Put the record, if that changes it."""
         run = rows.runs.get(self.run_id)
-        if run is None:
+        if run is None or self.thread_id not in (None, run.thread_id):
             return False
         ends = self.ends_run and run.status == "running"
         counted = msgspec.structs.replace(

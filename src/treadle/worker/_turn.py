@@ -55,7 +55,8 @@ class Turn:
     """The run that the entry of a delivery requests, for a handler that carries it out.
 
     Everybody who follows the thread gets the messages and the state that are appended to it, and
-    before that the pieces of `message`. A client's stream of the run ends when the entry does.
+    before that the pieces of `message`. A client's stream of the run ends when the entry does. So
+    does the run: if it is still "running" when the entry is accepted, it is done.
 
     If further entries of the delivery request runs, those become a part of this turn, and their
     records are `done` with the code `merged` when the delivery is accepted. An entry that requests
@@ -159,8 +160,8 @@ class Turn:
         """Write the run's record now, if it is not there: so the run is seen while it is made.
 
         The first piece of a `message` does this. Call it in a turn that shows nothing for long.
-        From then on the run ends with its entry, however that ends: if it still is "running" when
-        the entry is accepted, it is done. Another attempt at the entry goes on with the record.
+        From then on the run ends with its entry, however that ends. Another attempt at the entry
+        goes on with the record.
 
         Raises:
             ClaimConflict: a claim is lost, or all entries are settled.
@@ -213,7 +214,8 @@ class Turn:
         Args:
             messages: what was said; they get the id of the run.
             status: "done" with the last changes. "waiting" if the run needs an answer: then the
-                client's next run brings it, for `answers`.
+                client's next run brings it, for `answers`. A run that is still "running" when the
+                entry is accepted is done in the same commit.
             interrupts: what a waiting run needs.
             patches: changes of the state.
             state: a new state, instead of the old one; None keeps it.

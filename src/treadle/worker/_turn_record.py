@@ -18,7 +18,7 @@ _LOGGER = logging.getLogger("treadle.worker")
 class TurnRecord:
     """Begins the record of a run, counts its tokens, and sees to it that both end with the claim.
 
-    A handler that uses neither writes nothing through it, and reads nothing.
+    A run that is "running" when its entry is accepted is done, whoever has written its record.
     """
 
     def __init__(self, delivery: Delivery, request: RunRequest) -> None:
@@ -30,6 +30,7 @@ class TurnRecord:
         """The tokens of earlier attempts, once they are known."""
         self._used = (0, 0)
         """The tokens of this attempt."""
+        self._see_to_its_end()
 
     @property
     def tokens(self) -> tuple[int, int]:
@@ -102,10 +103,15 @@ class TurnRecord:
         """Say what is committed together with whatever ends the claim, and after its loss."""
         lease = leases_of(self._delivery)[0]
         read, written = self.tokens
-        counted = CountTokens(run_id=self._request.run_id, input_tokens=read, output_tokens=written)
+        counted = CountTokens(
+            run_id=self._request.run_id,
+            thread_id=self._request.thread_id,
+            input_tokens=read,
+            output_tokens=written,
+        )
         lease.with_end = (counted,) if any(self._used) else ()
-        # a handler that shows something and never writes the run leaves it to us to end it
-        lease.with_ack = (replace(counted, ends_run=True),) if self._is_begun else lease.with_end
+        # an accepted entry is never worked on again, so a run that is still "running" has ended
+        lease.with_ack = (replace(counted, ends_run=True),)
 
 
 def _check(where: str, before: int, more: object) -> None:
