@@ -50,6 +50,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "POST /mailboxes/{mailbox_id}/pause": {"reason": "lunch"},
     "POST /mailboxes/{mailbox_id}/send": {"text": "x"},
     "POST /requeue-entries": {"ids": "e"},
+    "POST /threads/{thread_id}/ask": {"text": "x", "agent": "a"},
     "POST /threads/{thread_id}/answer": {"run_id": "run-of-alice", "decision": "yes"},
     "POST /threads/{thread_id}/delete": {"confirmation": "thread-of-alice"},
     "POST /threads/{thread_id}/fork": {"at": 1, "expected": 1},

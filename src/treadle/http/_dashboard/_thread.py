@@ -7,6 +7,8 @@ from starlette.responses import Response
 
 from treadle.clock import new_id
 from treadle.core.limits import Bound
+from treadle.core.mailbox_queries import SearchEntries
+from treadle.core.run_queries import SearchRuns
 from treadle.core.thread_queries import ListMessages
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
@@ -14,10 +16,13 @@ from treadle.http._dashboard._conversation import conversation
 from treadle.http._dashboard._redacted import redacted_message
 from treadle.http._dashboard._rendering import raw_redacted
 from treadle.http._dashboard._thread_page import read_thread, render_thread
+from treadle.http._dashboard._thread_work import agent_in
 from treadle.http._operation import Operation
 from treadle.http._owners import OWN_THREAD
 
 _PAGE = 40
+_LAST = 5
+"""How many of the last entries of the mailbox are searched for one that asks for a run."""
 
 
 class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,15 +37,18 @@ class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):
 async def _show(call: Call) -> Response:
     wanted = cast("MessagesQuery", call.query)
     with_internal = call.can("read_internal") and wanted.internal
-    about, page = await read_thread(
+    thread_id = call.ids["thread_id"]
+    about, page, entries, runs = await read_thread(
         call,
         ListMessages(
-            thread_id=call.ids["thread_id"],
+            thread_id=thread_id,
             before=wanted.before,
             limit=_PAGE,
             order="desc",
             visibility=None if with_internal else "all",
         ),
+        SearchEntries(mailbox_id=thread_id, limit=_LAST),
+        SearchRuns(thread_id=thread_id, limit=1),
     )
     return render_thread(
         call,
@@ -50,6 +58,7 @@ async def _show(call: Call) -> Response:
         wanted=wanted,
         earlier=page.next_cursor if page.has_more else None,
         key=new_id(),
+        agent=agent_in(entries, runs),
     )
 
 

@@ -1,15 +1,25 @@
-"""Sending work to the mailbox of a thread, from the page of its conversation."""
+"""Asking an agent for a run, and sending work, from the page of a thread's conversation."""
 
 from typing import cast
+from urllib.parse import unquote
 
 import msgspec
 from starlette.responses import Response
 
+from treadle.clock import new_id
 from treadle.core.codec import Json, check_json
+from treadle.core.heads import LoadHead
+from treadle.core.ids import RunId
+from treadle.core.mailbox_queries import FoundEntries
+from treadle.core.messages import Message
+from treadle.core.run_queries import FoundRuns
+from treadle.core.run_requests import RunRequest
+from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import redirect
 from treadle.http._operation import Operation
-from treadle.http._owners import OWN_THREAD
+from treadle.http._owners import OWN_THREAD, require_free_run
+from treadle.http._requested_runs import request
 
 
 class SendForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +28,56 @@ class SendForm(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     key: str | None = None
     """The same for the same form: it is sent once."""
+
+
+class AskForm(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of the user, and the agent that is to answer it."""
+
+    text: str
+    agent: str | None = None
+    """The agent, as it was typed."""
+    known_agent: str | None = None
+    """The agent of the thread, percent-encoded: in forms, invisible characters would be lost."""
+    key: RunId | None = None
+    """The id of the run, made with the form: sent twice, it asks once."""
+
+
+async def _ask(call: Call) -> Response:
+    thread_id, form, own = call.ids["thread_id"], cast("AskForm", call.body), call.principal.own
+    agent = unquote(form.known_agent) if form.known_agent is not None else form.agent
+    run_id = form.key or new_id()
+    if own is not None:
+        await require_free_run(call.store, run_id, own)
+    (head,) = await call.store.read(LoadHead(thread_id=thread_id))
+    if head is None:
+        raise NotFound("thread", thread_id)
+    if agent is None or not agent.strip():
+        raise InvalidValue("agent", "say which agent is to answer")
+    wanted = RunRequest(agent_id=agent, thread_id=thread_id, run_id=run_id)
+    asked = await request(call, wanted, [Message.user(form.text.replace("\r\n", "\n"), id=run_id)])
+    said = "It was sent already." if asked.was_known else "It was sent: a worker will get it."
+    return redirect(call, "threads", thread_id, said=said)
+
+
+def agent_in(entries: FoundEntries, runs: FoundRuns) -> str | None:
+    """Return the agent that the thread asks for runs; None if it does not, as far as is known.
+
+    A handler that takes payloads of its own does not expect a request for a run, and one with
+    `treadle.worker.Turn` expects nothing else.
+
+    Args:
+        entries: the last entries of the mailbox, the newest first.
+        runs: the last run of the thread; the entry of a requested one, which has its id, may be
+            gone.
+    """
+    for entry in entries.items:
+        try:
+            return RunRequest.of(entry).agent_id
+        except InvalidValue:
+            continue
+    return next(
+        (run.agent_id for run in runs.items if run.source_mailbox_entry_id == run.run_id), None
+    )
 
 
 async def _send(call: Call) -> Response:
@@ -50,6 +110,15 @@ def payload_of(text: str) -> Json:
 
 
 OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/threads/{thread_id}/ask",
+        summary="Ask an agent for a run with a message of the user.",
+        action="chat",
+        owner=OWN_THREAD,
+        form=AskForm,
+        handle=_ask,
+    ),
     Operation(
         method="POST",
         path="/threads/{thread_id}/send",
