@@ -41,7 +41,7 @@ from treadle.core.old_threads import PurgeThread
 from treadle.core.patches import Append, Increment
 from treadle.core.pauses import Pause, Resume
 from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreRun, RestoreThread
-from treadle.core.runs import CheckRun, DeleteRun, EndWait, UpsertRun
+from treadle.core.runs import DeleteRun, EndWait, UpsertRun
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
@@ -54,7 +54,7 @@ from treadle.testing._harness.builders import sets, tracked
 from treadle.testing._harness.strategies import documents
 from treadle.testing._harness.strategies import runs as of_runs
 from treadle.testing._harness.strategies.models import json_values
-from treadle.testing._harness.strategies.runs import run_ids, texts
+from treadle.testing._harness.strategies.runs import run_ids, texts, thread_ids
 from treadle.testing._harness.strategies.times import KEPT, nows, times
 
 WITH_TOKEN = (Hold, Ack, Nack, DeadLetter, Release, ExtendLease, Take)
@@ -63,7 +63,6 @@ EXPECTING = (SaveThread, DeleteThread, UpdateThread, TruncateThread, ForkThread,
 SETTLEMENTS = (Ack, Nack, DeadLetter, Release)
 MAILBOXES = ("m0", "m1", "é m")
 
-thread_ids = st.sampled_from(["t0", "t1", "t.2"])
 mailbox_ids = st.sampled_from(MAILBOXES)
 new_entry_ids = st.integers(0, 300).map(lambda number: f"e{number}")
 common_entry_ids = st.sampled_from([f"b{number}" for number in range(len(MAILBOXES) * 2)])
@@ -430,7 +429,6 @@ def _seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
         st.builds(DeleteThread, thread_id=thread_ids),
         st.builds(RestoreThread, head=heads),
         st.builds(UpsertRun, **at, run=runs(now)),
-        st.builds(CheckRun, run_id=run_ids, thread_id=thread_ids),
         st.builds(EnsureMailbox, **at, mailbox_id=mailbox_ids),
         st.builds(Withdraw, **at, mailbox_id=mailbox_ids, dedupe_key=st.sampled_from(KEYS)),
         st.builds(Interrupt, **at, mailbox_id=mailbox_ids, expected=st.none() | st.integers(0, 2)),

@@ -14,7 +14,7 @@ from treadle.core.mailbox_queries import EntryKey, MailboxKey
 from treadle.core.mailboxes import EntryStatus
 from treadle.core.queries import Query
 from treadle.testing._harness.strategies import commands, documents
-from treadle.testing._harness.strategies.runs import run_ids, texts
+from treadle.testing._harness.strategies.runs import run_ids, texts, thread_ids
 from treadle.testing._harness.strategies.times import KEPT, nows, times
 
 
@@ -87,7 +87,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             "list",
             **page,
             resource_id=st.sampled_from(["x", "y"]),
-            parent_thread_id=commands.thread_ids,
+            parent_thread_id=thread_ids,
         ),
         st.builds(
             Pages,
@@ -101,7 +101,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
                 },
                 optional={
                     "resource_id": st.sampled_from(["x", "y"]),
-                    "parent_thread_id": commands.thread_ids,
+                    "parent_thread_id": thread_ids,
                     "roots": st.booleans(),
                     "with_last_message": st.booleans(),
                 },
@@ -110,7 +110,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
         _about(
             "threads",
             "list_messages",
-            thread_id=commands.thread_ids,
+            thread_id=thread_ids,
             after=positions,
             before=positions,
             limit=limits,
@@ -121,13 +121,13 @@ def questions(now: int) -> st.SearchStrategy[Question]:
         _about(
             "threads",
             "load",
-            thread_id=commands.thread_ids,
+            thread_id=thread_ids,
             version=st.none() | st.integers(0, 8),
         ),
         _about(
             "threads",
             "list_deltas",
-            thread_id=commands.thread_ids,
+            thread_id=thread_ids,
             after_version=st.integers(-1, 8),
             limit=st.none() | st.integers(-1, 4),
         ),
@@ -135,7 +135,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             "runs",
             "list",
             **page,
-            thread_id=commands.thread_ids,
+            thread_id=thread_ids,
             parent_run_id=run_ids,
             status=st.sampled_from(["running", "waiting", "done"]),
             origin=st.sampled_from(["user", "subagent"]),
@@ -145,7 +145,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             updated_at_from=about,
             updated_at_to=about,
         ),
-        _about("runs", "find_active", thread_id=commands.thread_ids),
+        _about("runs", "find_active", thread_id=thread_ids),
         st.builds(
             Pages,
             st.just("runs"),
@@ -157,7 +157,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
                     "limit": limits,
                 },
                 optional={
-                    "thread_id": commands.thread_ids,
+                    "thread_id": thread_ids,
                     "resource_id": owners,
                     "parent_run_id": run_ids,
                     "agent_id": agents,
@@ -166,7 +166,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
                 },
             ),
         ),
-        _question("runs", "count", thread_id=commands.thread_ids, resource_id=owners),
+        _question("runs", "count", thread_id=thread_ids, resource_id=owners),
         st.builds(
             Question,
             st.just("runs"),
@@ -176,7 +176,7 @@ def questions(now: int) -> st.SearchStrategy[Question]:
                 optional={
                     "since": about,
                     "until": about,
-                    "thread_id": commands.thread_ids,
+                    "thread_id": thread_ids,
                     "resource_id": owners,
                     "agent_id": agents,
                     "limit": st.sampled_from([1, 2, 9, 0]),

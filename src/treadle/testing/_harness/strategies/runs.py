@@ -7,17 +7,18 @@ from hypothesis import strategies as st
 
 from treadle.core.asking_again import SupersedeRuns
 from treadle.core.commands import AnyCommand
-from treadle.core.runs import CountTokens, DeleteRun, EndWait
+from treadle.core.runs import CheckRun, CountTokens, DeleteRun, EndWait
 from treadle.testing._harness.strategies.times import KEPT, nows
 
 run_ids = st.sampled_from(["r0", "r1", "r2"])
+thread_ids = st.sampled_from(["t0", "t1", "t.2"])
 texts = st.sampled_from(["", "hi", "\x00\x7f\u2028", "é🧵", '"<extra>"'])
 _counts = st.integers(0, 9)
 
 
 @lru_cache(KEPT)
 def seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
-    """What ends runs, counts their tokens and deletes them."""
+    """What ends runs, counts their tokens, checks and deletes them."""
     at: dict[str, Any] = {"now": nows(now)}
     return (
         st.builds(
@@ -38,6 +39,7 @@ def seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
             ends_run=st.booleans(),
         ),
         st.builds(DeleteRun, run_id=run_ids),
+        st.builds(CheckRun, run_id=run_ids, thread_id=thread_ids),
         st.builds(
             SupersedeRuns,
             **at,
