@@ -54,6 +54,10 @@ _LONG = (
 
 _numbers = itertools.count()
 """Of the folders of this process."""
+_tests = itertools.count(1)
+"""The tests that this process has run."""
+BETWEEN_FREEZES = 200
+"""So many tests are run before what they have left is frozen."""
 
 
 def run_earlier(example: Example) -> None:
@@ -158,9 +162,14 @@ def pytest_collection_finish() -> None:
     Tests that look for what is left behind collect garbage themselves, which would read thirteen
     thousand tests again and again. Otherwise it seldom runs: it would find little to free.
     """
+    _freeze()
+    gc.set_threshold(50_000)
+
+
+def _freeze() -> None:
+    """Free what is garbage, and keep all else out of the garbage collector's way from now on."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000)
 
 
 def _turn(item: pytest.Item) -> int:
@@ -183,6 +192,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     if not hasattr(item.config, "workerinput"):
         return None
     run_and_report(item, nextitem)
+    if next(_tests) % BETWEEN_FREEZES == 0:
+        _freeze()  # what tests have left in caches, too
     return True
 
 

@@ -8,6 +8,7 @@ import enum
 import gc
 import json
 import math
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -46,20 +47,24 @@ from treadle.testing._harness.strategies.models import json_values, json_without
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden" / "reference_store"
 
 
+def is_defined(kind: type[Model]) -> bool:
+    """Whether it is the class of that name; a decorator may have left another for the collector."""
+    return getattr(sys.modules[kind.__module__], kind.__name__, None) is kind
+
+
 def all_models(kind: type[Model] = Model) -> list[type[Model]]:
     """Every model of the core that is written somewhere (receipts and `Together` are not)."""
     found = [
         each
         for sub in kind.__subclasses__()
         for each in [sub, *all_models(sub)]
-        if each.__module__.startswith("treadle.core.")
+        if each.__module__.startswith("treadle.core.") and is_defined(each)
     ]
     return sorted(
         set(found) - {SortedModel, TimedCommand, Receipt, Together}, key=lambda each: each.__name__
     )
 
 
-gc.collect()
 MODELS = all_models()
 
 
