@@ -116,8 +116,8 @@ screenshots: $(STAMP)  ## Write the pictures of the dashboard for the documents;
 twin: $(STAMP)  ## Write the modules of treadle.blocking from those of the asynchronous store
 	@$(PY) -m tests.blocking.twin
 
-soak: $(STAMP)  ## Run the long tests (random crashes, long histories), an hour each at most
-	$(PYTEST) -m soak --timeout 3600 $(ARGS)
+soak: $(STAMP)  ## Run the long tests (random crashes, long histories, many random values), an hour each at most
+	$(PYTEST) -m "soak or hypothesis" --hypothesis-profile soak --timeout 3600 $(ARGS)
 
 bench: $(BENCH_STAMP)  ## Measure Treadle, its peers and the same work by hand; ARGS="--quick", ARGS="queue --store files"
 	@$(BENCH)/bin/python -m benchmarks $(ARGS)

@@ -11,8 +11,13 @@ from treadle import Store, open_store
 from treadle.testing.clock import ManualClock
 
 settings.register_profile(
-    "treadle", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    "treadle",
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
 )
+settings.register_profile("soak", settings.get_profile("treadle"), max_examples=2_000)
 settings.load_profile("treadle")
 
 

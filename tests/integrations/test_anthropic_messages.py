@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import treadle
@@ -265,7 +265,6 @@ CHATS = objects(
 )
 
 
-@settings(max_examples=200)
 @given(st.lists(CHATS, max_size=4), st.none() | text | st.lists(TEXTS | OTHERS, max_size=3))
 def test_every_request_that_is_read_is_written_as_it_was(chats: list[Any], system: Any) -> None:
     try:
@@ -314,7 +313,6 @@ def meaning(message: Message) -> Any:
     return message.role, content or "", message.tool_calls, message.tool_call_id, extra
 
 
-@settings(max_examples=200)
 @given(HISTORIES)
 def test_every_history_that_is_written_is_read_as_it_was(history: list[Message]) -> None:
     try:

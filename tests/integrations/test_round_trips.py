@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import treadle
@@ -87,7 +87,6 @@ def through_a_line(thread: Thread, times: Sequence[int | None] = ()) -> Thread:
     return read.head.thread
 
 
-@settings(max_examples=100)
 @given(threads(), st.data())
 def test_every_thread_that_can_be_stored_is_read_as_it_was_written(
     thread: Thread, data: st.DataObject
@@ -139,7 +138,6 @@ CHATS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100)
 @given(CHATS)
 def test_every_conversation_that_is_read_is_written_as_it_was(chat: dict[str, Any]) -> None:
     try:

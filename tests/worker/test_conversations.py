@@ -139,7 +139,7 @@ async def hunt(url: str, processes: int, seconds: float, seed: int) -> None:
 
 @on_shared_stores
 async def test_conversations_are_answered_in_their_order_whatever_happens(store_url: str) -> None:
-    await hunt(store_url, processes=3, seconds=5, seed=1)
+    await hunt(store_url, processes=3, seconds=3, seed=1)
 
 
 @pytest.mark.soak

@@ -129,10 +129,26 @@ async def check_threads(store: Store, chaos: Chaos) -> None:
 
 
 @every_backend
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 async def test_threads_hold_exactly_what_was_committed_whatever_happens(
     store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker, seed: int
 ) -> None:
+    await race(store, recorder, clock, new_worker, seed)
+
+
+@pytest.mark.soak
+@every_backend
+@pytest.mark.parametrize("seed", range(2, 60))
+async def test_threads_hold_exactly_what_was_committed_for_a_long_time(
+    store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker, seed: int
+) -> None:
+    await race(store, recorder, clock, new_worker, seed)
+
+
+async def race(
+    store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker, seed: int
+) -> None:
+    """Let workers meet everything at random, and check what is left."""
     chance = random.Random(seed)
     chaos = Chaos(chance, clock)
     for number in range(4):

@@ -48,7 +48,7 @@ Call = Callable[[Store, "Tokens"], Awaitable[Any]]
 T = TypeVar("T")
 
 SHORT = settings(
-    max_examples=15,
+    max_examples=10,
     stateful_step_count=40,
     deadline=None,
     database=None,
