@@ -16,9 +16,9 @@ _LOGGER = logging.getLogger("treadle.worker")
 
 
 class TurnRecord:
-    """Begins the record of a run, counts its tokens, and sees to it that both end with the claim.
+    """Begins the record of a run, counts its tokens, and lets both end with the claim.
 
-    A run that is "running" when its entry is accepted is done, whoever has written its record.
+    A run that is "running" when its entry is accepted is done, even if the handler wrote it.
     """
 
     def __init__(self, delivery: Delivery, request: RunRequest) -> None:
@@ -30,7 +30,7 @@ class TurnRecord:
         """The tokens of earlier attempts, once they are known."""
         self._used = (0, 0)
         """The tokens of this attempt."""
-        self._see_to_its_end()
+        self._prepare_end()
 
     @property
     def tokens(self) -> tuple[int, int]:
@@ -39,7 +39,7 @@ class TurnRecord:
         return read + read_now, written + written_now
 
     async def begin(self) -> None:
-        """Write the record, unless it is there. That it is done is of an earlier attempt.
+        """Write the record, unless it is there; one that an earlier attempt has ended begins again.
 
         Raises:
             ClaimConflict, TimeoutError, TreadleError: as for a batch of the delivery.
@@ -56,7 +56,7 @@ class TurnRecord:
                 await commit_held(self._delivery, (UpsertRun(run=begun),))
             self._earlier = (begun.input_tokens, begun.output_tokens)
             self._is_begun = True
-            self._see_to_its_end()
+            self._prepare_end()
 
     async def show(self) -> None:
         """Begin with the first piece that is shown, which must not fail for it."""
@@ -80,7 +80,7 @@ class TurnRecord:
         _check("count_tokens.input_tokens", read, input_tokens)
         _check("count_tokens.output_tokens", written, output_tokens)
         self._used = (self._used[0] + input_tokens, self._used[1] + output_tokens)
-        self._see_to_its_end()
+        self._prepare_end()
 
     def _begun(self, known: RunRecord | None) -> RunRecord:
         request, entry_id = self._request, self._delivery.entry.entry_id
@@ -99,8 +99,8 @@ class TurnRecord:
             return replace(known, source_mailbox_entry_id=entry_id, updated_at=0)
         return known
 
-    def _see_to_its_end(self) -> None:
-        """Say what is committed together with whatever ends the claim, and after its loss."""
+    def _prepare_end(self) -> None:
+        """Set what is committed together with whatever ends the claim, and after its loss."""
         lease = leases_of(self._delivery)[0]
         read, written = self.tokens
         counted = CountTokens(
