@@ -71,6 +71,7 @@ BODIES: dict[str, Any] = {
     "POST /v1/erase": {"resource_id": "alice"},
     "POST /v1/purge/entries": {"older_than": 2**62},
     "POST /v1/purge/documents": {"expired_before": 2**62},
+    "POST /v1/purge/threads": {"older_than": 2**62},
     "PUT /v1/collections/{collection}/document": {"value": "stolen"},
     "POST /v1/collections/{collection}/document/touch": {"expires_at": 1},
 }
