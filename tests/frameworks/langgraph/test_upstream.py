@@ -107,13 +107,23 @@ def path_of(name: str) -> str:
 # --- the store ------------------------------------------------------------------------------------
 
 
-def test_all_tests_of_the_store_in_memory_pass_but_one(tmp_path: Path) -> None:
-    outcome = run_suite(
+@pytest.mark.parametrize("kind", ["memory", "files", "sqlite", "postgres"])
+async def test_all_tests_of_the_store_in_memory_pass_but_one(
+    kind: str, new_url: Callable[[str], str], tmp_path: Path
+) -> None:
+    url = new_url(kind)
+    async with open_store(url, migrate=True):
+        pass  # it has its schema now
+    results = tmp_path / "results"
+    results.mkdir()
+    outcome = await asyncio.to_thread(
+        run_suite,
         sdist("langgraph-checkpoint", "4.3.2"),
         ["--override-ini", "addopts=", "tests/test_store.py"],
         plugin="langgraph_memory_store",
         counted="treadle.integrations.langgraph:TreadleStore",
-        results=tmp_path,
+        results=results,
+        environment={"TREADLE_URL": url},
     )
     # It counts the calls of a method of LangGraph's own class.
     spy = ("tests.test_store::test_async_batch_store_deduplication",)
@@ -124,7 +134,7 @@ def test_all_tests_of_the_store_in_memory_pass_but_one(tmp_path: Path) -> None:
         "LangGraph store",
         ["langgraph-checkpoint"],
         "langgraph-checkpoint's tests of its store in memory",
-        "memory",
+        kind,
         passed=116,
         total=117,
     )

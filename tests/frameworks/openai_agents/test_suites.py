@@ -1,9 +1,14 @@
 """The tests of the SDK, with our session in the place of two of its own."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.frameworks.certificates import certify
 from tests.frameworks.upstream import Outcome, run_suite, sdist
+from treadle import open_store
 
 VERSION = "0.24.0"
 SIMPLE = [
@@ -85,14 +90,14 @@ DIFFERENCES = {
 """What Treadle does differently than `SQLiteSession`, and the tests that show it."""
 
 
-def run(folder: Path, replaced: str, kind: str, files: list[str]) -> Outcome:
+def run(folder: Path, replaced: str, kind: str, files: list[str], url: str = "") -> Outcome:
     return run_suite(
         sdist("openai-agents", VERSION),
         [f"tests/{file}" for file in files],
         plugin="openai_agents_sessions",
         counted="treadle.integrations.openai_agents:TreadleSession",
         results=folder,
-        environment={"TREADLE_REPLACED": replaced, "TREADLE_KIND": kind},
+        environment={"TREADLE_REPLACED": replaced, "TREADLE_KIND": kind, "TREADLE_URL": url},
         timeout=800,
     )
 
@@ -126,9 +131,17 @@ def test_the_sdks_tests_pass_with_our_session_for_sqlite_but_for_known_differenc
     record("the SDK's tests, as its SQLiteSession", "sqlite", outcome)
 
 
-def test_a_sample_of_the_sdks_tests_passes_on_files(tmp_path: Path) -> None:
-    outcome = run(
-        tmp_path, "simple", "files", ["deferred_session_writes", "test_hitl_session_scenario.py"]
-    )
+@pytest.mark.parametrize("kind", ["memory", "files", "postgres"])
+async def test_a_sample_of_the_sdks_tests_passes_on_the_other_backends(
+    kind: str, new_url: Callable[[str], str], tmp_path: Path
+) -> None:
+    url = new_url(kind)
+    async with open_store(url, migrate=True):
+        pass  # it has its schema now
+    sample = ["deferred_session_writes", "test_hitl_session_scenario.py"]
+    results = tmp_path / "results"
+    results.mkdir()
+    outcome = await asyncio.to_thread(run, results, "simple", kind, sample, url)
     assert (outcome.passed, outcome.failed, outcome.skipped) == (162, (), ()), outcome.output
     assert outcome.made == 159, outcome.output
+    record("a sample of the SDK's tests, as their SimpleListSession", kind, outcome)

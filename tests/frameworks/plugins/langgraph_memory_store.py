@@ -1,7 +1,9 @@
-"""A plugin of pytest: tests of `InMemoryStore` with our store in its place."""
+"""A plugin of pytest: tests of `InMemoryStore` with our store in its place, at `TREADLE_URL`."""
 
+import os
 import sys
 from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,6 +15,12 @@ from treadle.integrations.langgraph import TreadleStore
 STORES = ExitStack()
 
 
+@cache
+def opened() -> treadle.blocking.Store:
+    """The store, in which each test has a collection of its own."""
+    return STORES.enter_context(treadle.blocking.open_store(os.environ["TREADLE_URL"]))
+
+
 class Replaced(InMemoryStore):
     """Makes one of our stores, or LangGraph's if it has to have an index of vectors."""
 
@@ -20,7 +28,7 @@ class Replaced(InMemoryStore):
         """Return a store that has nothing in it."""
         if index is not None:
             return InMemoryStore(index=index)
-        return TreadleStore(STORES.enter_context(treadle.blocking.open_store("memory:")))
+        return TreadleStore(opened(), collection=f"store-{os.urandom(8).hex()}")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -31,5 +39,5 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_sessionfinish() -> None:
-    """Close all stores."""
+    """Close the store."""
     STORES.close()

@@ -3,7 +3,8 @@
 `TREADLE_REPLACED` is "simple" or "sqlite", for `SimpleListSession` of the tests or `SQLiteSession`
 of the SDK, and `TREADLE_KIND` the kind of store. The tests make a session before there is an event
 loop, look into it without `await`, and share it between threads, so a stand-in opens a store for
-each event loop, and closes it with the loop.
+each event loop, and closes it with the loop. A store in memory is one for all loops. A database of
+PostgreSQL, at `TREADLE_URL`, is one for all sessions, which have threads with names of their own.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ FOLDER = Path(tempfile.mkdtemp())
 Loop = asyncio.AbstractEventLoop
 _stores: "WeakKeyDictionary[Loop, dict[str, asyncio.Future[treadle.Store]]]" = WeakKeyDictionary()
 _open: list[AsyncGenerator[treadle.Store]] = []
+_in_memory: dict[str, treadle.Store] = {}
 
 
 async def _opened(url: str) -> AsyncGenerator[treadle.Store]:
@@ -43,6 +45,11 @@ async def _opened(url: str) -> AsyncGenerator[treadle.Store]:
 
 async def _store(url: str) -> treadle.Store:
     """Return the store at `url` of the running event loop, which closes it when it ends."""
+    if KIND == "memory":
+        if url not in _in_memory:
+            _in_memory[url] = treadle.open_store("memory:")
+            await _in_memory[url].open()
+        return _in_memory[url]
     found = _stores.setdefault(asyncio.get_running_loop(), {})
     if url not in found:
         _open.append(_opened(url))
@@ -61,7 +68,9 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
 
 def _url(path: str) -> str:
     name = FOLDER / uuid.uuid4().hex if path == ":memory:" else Path(f"{path}.treadle")
-    return {"sqlite": f"sqlite:///{name}", "files": str(name)}[KIND]
+    if KIND == "postgres":
+        return os.environ["TREADLE_URL"]
+    return f"sqlite:///{name}" if KIND == "sqlite" else str(name)
 
 
 class StandIn(agents.memory.Session):
@@ -72,6 +81,7 @@ class StandIn(agents.memory.Session):
     def __init__(self, session_id: str, path: str = ":memory:") -> None:
         self.session_id = session_id
         self._url = _url(path)
+        self._thread_id = f"{session_id}-{uuid.uuid4()}" if KIND == "postgres" else session_id
         self._sessions: WeakKeyDictionary[Loop, TreadleSession] = WeakKeyDictionary()
         self._is_closed = False
 
@@ -81,7 +91,7 @@ class StandIn(agents.memory.Session):
         store = await _store(self._url)
         loop = asyncio.get_running_loop()
         if loop not in self._sessions:
-            self._sessions[loop] = TreadleSession(self.session_id, store)
+            self._sessions[loop] = TreadleSession(self._thread_id, store)
         self._sessions[loop].session_settings = self.session_settings
         return self._sessions[loop]
 
