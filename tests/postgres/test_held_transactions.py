@@ -1,6 +1,7 @@
 """Transactions that stay open delay the calls that need the same rows, and no others."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,10 +9,11 @@ import psycopg
 import pytest
 
 from tests.postgres.activity import until_blocked
-from treadle import Message, Store, Thread, ThreadChangeSet, open_store
+from treadle import Committed, Message, Store, Thread, ThreadChangeSet, open_store
 from treadle.core.endings import Requeue
 from treadle.core.mailboxes import EnsureMailbox, MailboxEntry, MailboxState
 from treadle.core.restoring import RestoreEntry, RestoreMailbox
+from treadle.errors import StoreUnavailable
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
 
@@ -219,3 +221,39 @@ async def test_an_entry_committed_during_the_wait_is_read_together_with_its_mail
     found = await store.mailboxes.load_entry("dead")
     assert found is not None
     assert (found.status, found.generation) == ("queued", 3)
+
+
+async def test_a_write_for_which_there_was_no_thread_is_never_applied(
+    url: str,
+    store: Store,
+    connection: psycopg.AsyncConnection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process may have no thread left for a moment; the pool has queued the call by then."""
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if "waiter" in thread.name:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async with store.batch(connection=connection) as step:
+        step.threads.append("held", MESSAGE)
+    with monkeypatch.context() as lacking:
+        lacking.setattr(threading.Thread, "start", refuse)
+        names = ("free", "held", "held", "free")
+        calls = (store.threads.append(name, Message.user("refused")) for name in names)
+        first, *refused, last = await asyncio.gather(*calls, return_exceptions=True)
+        assert isinstance(first, Committed)
+        assert isinstance(last, Committed)
+        for each in refused:
+            assert isinstance(each, StoreUnavailable)
+            assert "can't start new thread" in each.reason
+    later = asyncio.ensure_future(store.threads.append("held", Message.user("later")))
+    await until_blocked(url)
+    await connection.rollback()
+    await asyncio.wait_for(later, 10)
+    await store.close()
+    async with store:
+        assert await store.threads.message_count("held") == 1
+        assert await store.threads.message_count("free") == 2

@@ -7,6 +7,7 @@ free again is soon carried out, whatever the others wait for.
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from threading import Condition
 from typing import Any, TypeVar
 
@@ -45,11 +46,21 @@ class Waiters:
                 `Blocked` after that.
             call: the call.
             blocked: why it has to wait, as far as is known.
+
+        Returns:
+            Its result; `StoreUnavailable` if the process may have no more threads, and no attempt
+            is ever made.
         """
         done: Future[T] = Future()
         with self._changed:
             self._waiting += 1
-        self._threads.submit(self._take_turn, attempt, call, done, blocked)
+        try:
+            self._threads.submit(self._begin, attempt, call, done, blocked)
+        except RuntimeError as error:
+            # The pool queues the call before it starts a thread, so another thread may have it.
+            if done.cancel():
+                self._end()
+                return _refused(StoreUnavailable(str(self._location), str(error)))
         return done
 
     def close(self) -> None:
@@ -57,6 +68,17 @@ class Waiters:
         with self._changed:
             self._changed.wait_for(lambda: not self._waiting)
         self._threads.shutdown()
+
+    def _begin(
+        self,
+        attempt: Callable[[Call[Any], int], T],
+        call: Call[Any],
+        done: "Future[T]",
+        blocked: Blocked | None,
+    ) -> None:
+        """Take the first turn, unless the caller has been told that there is none."""
+        if done.set_running_or_notify_cancel():
+            self._take_turn(attempt, call, done, blocked)
 
     def _take_turn(
         self,
@@ -68,7 +90,8 @@ class Waiters:
         try:
             result = self._attempt(attempt, call, blocked)
         except Blocked as still_blocked:
-            self._threads.submit(self._take_turn, attempt, call, done, still_blocked)
+            with suppress(RuntimeError):  # no thread is left: then this one takes the call
+                self._threads.submit(self._take_turn, attempt, call, done, still_blocked)
         except BaseException as error:  # it is raised to the caller: the thread must go on
             self._end()
             done.set_exception(error)
@@ -103,3 +126,9 @@ class Waiters:
         with self._changed:
             self._waiting -= 1
             self._changed.notify_all()
+
+
+def _refused(error: StoreUnavailable) -> "Future[Any]":
+    refused: Future[Any] = Future()
+    refused.set_exception(error)
+    return refused
