@@ -184,6 +184,8 @@ FINDERS: dict[str, Callable[[WorkingSet], object]] = {
     "find_duplicate": lambda rows: rows.find_duplicate("box", "k"),
     "find_claimed": lambda rows: rows.find_claimed("box"),
     "find_waiting": lambda rows: rows.find_waiting("box", 1, 0),
+    "find_last_message": lambda rows: rows.find_last_message("t"),
+    "find_runs_in": lambda rows: rows.find_runs_in("t"),
     "find_runs_of": lambda rows: rows.find_runs_of(entry("e")),
     "find_waiting_runs": lambda rows: rows.find_waiting_runs("t"),
     "find_unfinished": lambda rows: rows.find_unfinished("box"),

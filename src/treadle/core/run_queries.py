@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Literal, Protocol, get_args
 
 import msgspec
@@ -43,7 +44,11 @@ class RunStats(Model, frozen=True, kw_only=True):
 
 
 class OwnedRunRows(RunRows, Protocol):
-    """The rows that queries by the owner of a run need: the owner is that of its thread."""
+    """The rows that queries by the thread of a run need, and by its owner: that of the thread."""
+
+    def find_runs_in(self, thread_id: str) -> Iterable[RunRecord]:
+        """The runs of a thread, in no order."""
+        ...
 
     def find_summaries(
         self, resource_id: str | None, parent_thread_id: str | None
@@ -56,12 +61,12 @@ def runs_of(
     rows: OwnedRunRows, thread_id: str | None, resource_id: str | None
 ) -> Iterator[RunRecord]:
     """The runs of a thread and of an owner; None matches all."""
-    owned: set[str] | None = None
-    if resource_id is not None:
-        owned = {summary.id for summary in rows.find_summaries(resource_id, None)}
-    for run in rows.runs.values():
-        if thread_id in (None, run.thread_id) and (owned is None or run.thread_id in owned):
-            yield run
+    if resource_id is None:
+        return iter(rows.runs.values() if thread_id is None else rows.find_runs_in(thread_id))
+    owned = {summary.id for summary in rows.find_summaries(resource_id, None)}
+    if thread_id is not None:
+        owned &= {thread_id}
+    return chain.from_iterable(map(rows.find_runs_in, owned))
 
 
 class LoadRun(Query[RunRecord | None], frozen=True, kw_only=True):
@@ -79,9 +84,9 @@ class FindActiveRun(Query[RunRecord | None], frozen=True, kw_only=True):
 
     thread_id: ThreadId
 
-    def answer(self, rows: RunRows, now: int) -> RunRecord | None:
+    def answer(self, rows: OwnedRunRows, now: int) -> RunRecord | None:
         """The last active run in `active_order`."""
-        runs = (run for run in rows.runs.values() if run.thread_id == self.thread_id)
+        runs = rows.find_runs_in(self.thread_id)
         return max(filter(is_active, runs), key=active_order, default=None)
 
 
@@ -98,9 +103,9 @@ class ListRuns(PageQuery[RunPage], frozen=True, kw_only=True):
     updated_at_from: Bound | None = None
     updated_at_to: Bound | None = None
 
-    def answer(self, rows: RunRows, now: int) -> RunPage:
+    def answer(self, rows: OwnedRunRows, now: int) -> RunPage:
         """Filter, sort, cut."""
-        matching = filter(self.matches, rows.runs.values())
+        matching = filter(self.matches, runs_of(rows, self.thread_id, None))
         runs = sorted(matching, key=listing_order)
         return page_of(RunPage, runs, self, rows.runs.unreadable())
 

@@ -46,6 +46,8 @@ class RowCache(RowTable[RowT]):
         self._rows: OrderedDict[str, RowT | None] = OrderedDict()
         """The least recently used first. None: removed, though its JSON file may still exist."""
         self._damaged: set[str] = set()
+        self.repairs = 0
+        """How often a row that was damaged could be read after all."""
         self._names: set[str] | None = None
         """The ids of all rows, once somebody has asked for them."""
         self._folded: dict[str, str] | None = None
@@ -118,7 +120,14 @@ class RowCache(RowTable[RowT]):
 
     def note_repair(self, key: str) -> None:
         """Note that a JSON file can be read."""
-        self._damaged.discard(key)
+        if key in self._damaged:
+            self._damaged.discard(key)
+            self.repairs += 1
+
+    def retry_damaged(self) -> None:
+        """Look again at the rows that were damaged: somebody may have repaired one."""
+        for key in tuple(self._damaged):
+            self._read_or_note(key, self._look)
 
     def _read_or_note(self, key: str, read: Callable[[str], RowT | None]) -> RowT | None:
         try:

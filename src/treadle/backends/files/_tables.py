@@ -14,7 +14,7 @@ from treadle.backends.files._index import MailboxIndex
 from treadle.backends.files._listed_threads import ListedThreads
 from treadle.backends.files._thread_cache import ThreadCache, Written
 from treadle.backends.files.json_files import JsonFiles
-from treadle.backends.model.active_runs import ActiveRuns
+from treadle.backends.model.run_index import RunIndex
 from treadle.backends.model.tables import Row, RowTable, TableName, Tables, VersionSource
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import decode
@@ -81,7 +81,9 @@ class FileTables(Tables):
             "mailboxes": self.mailboxes,
         }
         self._index: MailboxIndex | None = None
-        self._known_runs: ActiveRuns | None = None
+        self._known_runs: RunIndex | None = None
+        self._known_repairs = 0
+        """How many runs had been repaired when their index was made."""
         self._listed = ListedThreads(self.threads)
 
     def put(self, table: TableName, key: str, row: Row | None) -> None:
@@ -259,6 +261,12 @@ class FileTables(Tables):
         self._indexed()
         return self.entries.counts()
 
+    def find_runs_in(self, thread_id: str) -> Iterable[RunRecord]:
+        """Return the runs of a thread, except damaged ones."""
+        self.runs.retry_damaged()
+        found = self.runs.find(self._indexed_runs().in_thread(thread_id))
+        return [run for run in found if run.thread_id == thread_id]
+
     def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
         """Return the active runs whose `source_mailbox_entry_id` is that of the entry."""
         # A run that was not in memory when another process changed it may still be indexed.
@@ -303,12 +311,14 @@ class FileTables(Tables):
     def _table(self, table: TableName) -> Any:  # a cache, or the table of documents
         return self.documents if table == "documents" else self._caches[table]
 
-    def _indexed_runs(self) -> ActiveRuns:
-        """Return the index of active runs; the first time, it reads all runs."""
-        if self._known_runs is None:
-            self._known_runs = ActiveRuns()
+    def _indexed_runs(self) -> RunIndex:
+        """Return the index of runs; the first time, and after a repair, it looks at all runs."""
+        if self._known_runs is None or self._known_repairs != self.runs.repairs:
+            index = RunIndex()
             for run in self.runs.values():
-                self._known_runs.replace(None, run)
+                index.replace(None, run)
+            # Not before: an error in between, such as too many open files, concerns only this call.
+            self._known_runs, self._known_repairs = index, self.runs.repairs
         return self._known_runs
 
     def _indexed(self) -> MailboxIndex:

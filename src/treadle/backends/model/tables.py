@@ -13,8 +13,8 @@ from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
 
 import msgspec
 
-from treadle.backends.model.active_runs import ActiveRuns
 from treadle.backends.model.known_messages import KnownMessages
+from treadle.backends.model.run_index import RunIndex
 from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.core.claims import ClaimRequest, choose, due_time, is_kept
 from treadle.core.documents import Document, expiry_order, has_expired
@@ -153,7 +153,7 @@ class Tables:
         for table in TABLE_NAMES:
             setattr(self, table, self.make_table(table))
         self._document_keys = SortedKeys()
-        self._active_runs = ActiveRuns()
+        self._run_index = RunIndex()
         self._known_messages = KnownMessages()
 
     def make_table(self, table: TableName) -> RowTable[Any]:
@@ -183,7 +183,7 @@ class Tables:
         if table == "documents":
             self._document_keys.note(key, present=after is not None)
         elif table == "runs":
-            self._active_runs.replace(
+            self._run_index.replace(
                 cast("RunRecord | None", before), cast("RunRecord | None", after)
             )
 
@@ -274,13 +274,17 @@ class Tables:
                 return entry
         return None
 
+    def find_runs_in(self, thread_id: str) -> Iterable[RunRecord]:
+        """The runs of a thread."""
+        return self.runs.find(self._run_index.in_thread(thread_id))
+
     def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
         """The active runs whose `source_mailbox_entry_id` is that of the entry."""
-        return self.runs.find(self._active_runs.of(entry.entry_id))
+        return self.runs.find(self._run_index.of(entry.entry_id))
 
     def find_waiting_runs(self, thread_id: str) -> Iterable[RunRecord]:
         """The runs of a thread that name an entry and wait."""
-        return self.runs.find(self._active_runs.waiting_in(thread_id))
+        return self.runs.find(self._run_index.waiting_in(thread_id))
 
     def find_entries(
         self, mailbox_id: str | None, statuses: Iterable[EntryStatus]

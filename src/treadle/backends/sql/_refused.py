@@ -9,6 +9,8 @@ from treadle.core.claims import ClaimRequest
 from treadle.core.heads import ThreadSummary
 from treadle.core.keys import KeyRange
 from treadle.core.mailboxes import MailboxEntry
+from treadle.core.messages import StoredMessage
+from treadle.core.runs import RunRecord
 from treadle.core.threads import ThreadDelta
 
 
@@ -38,6 +40,14 @@ class RefusingTables(Tables):
     ) -> Iterable[ThreadSummary]:
         """Raise an error: no command may list threads."""
         _refuse("summaries of threads")
+
+    def find_last_message(self, thread_id: str) -> StoredMessage | None:
+        """Raise an error: no command may read the last message of a thread."""
+        _refuse(f"last message of thread {thread_id!r}")
+
+    def find_runs_in(self, thread_id: str) -> Iterable[RunRecord]:
+        """Raise an error: no command may list runs."""
+        _refuse(f"runs of thread {thread_id!r}")
 
     def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
         """Raise an error: no command may read deltas."""

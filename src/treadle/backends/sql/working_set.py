@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from treadle.backends._damage import DamageLog
-from treadle.backends.model.active_runs import ActiveRuns
 from treadle.backends.model.known_messages import KnownMessages
+from treadle.backends.model.run_index import RunIndex
 from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.backends.model.tables import (
     TABLE_NAMES,
@@ -62,7 +62,7 @@ ReadT = TypeVar("ReadT")
 
 _INDEXES: dict[str, Callable[[], object]] = {
     "purges": EntryPurges,
-    "_active_runs": ActiveRuns,
+    "_run_index": RunIndex,
     "_document_keys": SortedKeys,
     "_known_messages": KnownMessages,
     "_wholes": WholeThreads,
@@ -155,7 +155,7 @@ class WorkingSet(RefusingTables):
                     named = read.name == "load_runs_for_update"
                     for run in self._readable("runs", read_run, rows, None if named else damage):
                         self._load("runs", run.run_id, run)
-                        self._active_runs.replace(None, run)
+                        self._run_index.replace(None, run)
                 case "load_documents_for_update" | "load_document_range" | "load_expired_documents":
                     self._load_documents(rows, damage)
                 case _ if self._wholes.take(read, rows):
