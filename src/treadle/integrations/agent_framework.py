@@ -6,7 +6,7 @@
     async with treadle.open_store("sqlite:///agents.db") as store:
         agent = Agent(client, context_providers=[TreadleHistoryProvider(store)])
         storage = TreadleCheckpointStorage(store)
-        workflow = WorkflowBuilder(start_executor=first, checkpoint_storage=storage).build()
+        builder = WorkflowBuilder(name="w", start_executor=first, checkpoint_storage=storage)
 """
 
 from collections.abc import Iterable, Sequence
@@ -131,8 +131,8 @@ class TreadleCheckpointStorage:
     """A checkpoint storage (`CheckpointStorage`) that keeps checkpoints of workflows in documents.
 
     Values that JSON does not have are pickled, as in the framework's own storages. When they are
-    loaded, only its types and those that you allow are made. A checkpoint with others is not saved,
-    so that a workflow fails at once, and not when it is to go on.
+    loaded, only its types and those that you allow are made. A checkpoint with others is not saved:
+    the framework logs it, and the workflow can go on from the last one that was.
 
     Args:
         store: an open store; it stays open.
