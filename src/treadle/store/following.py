@@ -87,18 +87,13 @@ class Following:
                 is_known, has_more = True, len(items) == PAGE
                 for item in items:
                     yield item
-                    match item:
-                        case ThreadDelta():
-                            query = msgspec.structs.replace(query, after_version=item.version)
-                            end = None if shown is None else shown.note_delta(item)
-                            if end is not None:
-                                yield end
-                        case ThreadReset():
-                            query = msgspec.structs.replace(query, after_version=item.head.version)
-                        case ThreadDeleted():
-                            return
-                        case _:
-                            assert_never(item)
+                    version = _version_after(item)
+                    if version is None:
+                        return
+                    query = msgspec.structs.replace(query, after_version=version)
+                    end = _note_delta(shown, item)
+                    if end is not None:
+                        yield end
                 # A run may have ended after the deltas of a page.
                 for end in () if shown is None or has_more else shown.ended(runs):
                     yield end
@@ -131,6 +126,26 @@ async def as_items(values: AsyncGenerator[Json]) -> AsyncGenerator[LiveValue]:
     """Yield live values as items of their own kind, which a value cannot imitate."""
     async for value in values:
         yield LiveValue(value=value)
+
+
+def _version_after(item: FollowedItem) -> int | None:
+    """The version of the thread after an item; None if it was deleted."""
+    match item:
+        case ThreadDelta():
+            return item.version
+        case ThreadReset():
+            return item.head.version
+        case ThreadDeleted():
+            return None
+        case _:
+            assert_never(item)
+
+
+def _note_delta(shown: ShownRuns | None, item: FollowedItem) -> RunEnded | None:
+    """Note a delta for the runs that are shown; return the end of one that it brings."""
+    if shown is None or not isinstance(item, ThreadDelta):
+        return None
+    return shown.note_delta(item)
 
 
 async def _from_present(backend: Backend, query: ListDeltas) -> ListDeltas:
