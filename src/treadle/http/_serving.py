@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -12,6 +12,9 @@ from treadle.http._app import App
 from treadle.http._security import in_url
 from treadle.store.store import Store
 from treadle.worker.signals import also_on_signals, stop_on_signals
+
+if TYPE_CHECKING:
+    import uvicorn
 
 _GRACE_SECONDS = 10
 """How long requests that were begun may go on after a signal to stop."""
@@ -55,6 +58,27 @@ async def serve(
     """
     ending = _treadles_own(app, dashboard, mounted)
     apps = [each for each in ending if isinstance(each, App)]
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family) as listening:
+        served = app if dashboard is None else _Together(cast("App", app), dashboard)
+        has_lifespan = not isinstance(app, App)
+        server = _new_server(served, apps, root_path, has_lifespan=has_lifespan)
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            server.should_exit = True
+            for each in ending:
+                loop.call_soon_threadsafe(_end_of(each))
+
+        with stop_on_signals(stop):
+            on_start(f"http://{in_url(host)}:{listening.getsockname()[1]}")
+            await server.serve([listening])
+
+
+def _new_server(
+    served: ASGIApp, apps: Collection[App], root_path: str, *, has_lifespan: bool
+) -> "uvicorn.Server":
+    """Return a server that leaves the signals alone, and drops clients that were cut off."""
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -72,30 +96,18 @@ async def serve(
             finally:
                 dropping.cancel()
 
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family) as listening:
-        config = uvicorn.Config(
-            app if dashboard is None else _Together(cast("App", app), dashboard),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            root_path=root_path.rstrip("/"),
-            # A forwarded address must not stand for that of the proxy: see `trusted_header`.
-            proxy_headers=False,
-            lifespan="off" if isinstance(app, App) else "auto",
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
-        server = Server(config)
-        loop = asyncio.get_running_loop()
-
-        def stop() -> None:
-            server.should_exit = True
-            for each in ending:
-                loop.call_soon_threadsafe(_end_of(each))
-
-        with stop_on_signals(stop):
-            on_start(f"http://{in_url(host)}:{listening.getsockname()[1]}")
-            await server.serve([listening])
+    config = uvicorn.Config(
+        served,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        root_path=root_path.rstrip("/"),
+        # A forwarded address must not stand for that of the proxy: see `trusted_header`.
+        proxy_headers=False,
+        lifespan="auto" if has_lifespan else "off",
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    return Server(config)
 
 
 async def _drop_those_cut_off(connections: Collection[Any], apps: Collection[App]) -> None:
