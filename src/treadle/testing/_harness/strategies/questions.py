@@ -64,6 +64,7 @@ positions = st.none() | st.integers(-1, 8)
 statuses = st.sampled_from(get_args(EntryStatus))
 owners = st.sampled_from(["x", "y"])
 agents = texts
+page: dict[str, Any] = {"offset": offsets, "limit": limits}
 
 
 def _question(part: str, method: str, **arguments: Any) -> st.SearchStrategy[Question]:
@@ -76,12 +77,27 @@ def _about(part: str, method: str, **arguments: Any) -> st.SearchStrategy[Questi
     return st.builds(Question, st.just(part), st.just(method), st.fixed_dictionaries(arguments))
 
 
+def _pages(
+    part: str, method: str, by: st.SearchStrategy[str], **arguments: Any
+) -> st.SearchStrategy[Pages]:
+    always = {"by": by, "order": st.sampled_from(["asc", "desc"]), "limit": limits}
+    given = st.fixed_dictionaries(always, optional=arguments)
+    return st.builds(Pages, st.just(part), st.just(method), given)
+
+
 @lru_cache(KEPT)
 def questions(now: int) -> st.SearchStrategy[Question]:
     """Any question; few of them ask for things that are not there."""
-    page: dict[str, Any] = {"offset": offsets, "limit": limits}
-    about = times(now)
     return st.one_of(
+        *_of_threads(),
+        *_of_runs(now),
+        *_of_mailboxes(now),
+        *_of_documents(now),
+    )
+
+
+def _of_threads() -> list[st.SearchStrategy[Question]]:
+    return [
         _question(
             "threads",
             "list",
@@ -89,23 +105,14 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             resource_id=st.sampled_from(["x", "y"]),
             parent_thread_id=thread_ids,
         ),
-        st.builds(
-            Pages,
-            st.just("threads"),
-            st.just("list_heads"),
-            st.fixed_dictionaries(
-                {
-                    "by": st.sampled_from(get_args(HeadKey)),
-                    "order": st.sampled_from(["asc", "desc"]),
-                    "limit": limits,
-                },
-                optional={
-                    "resource_id": st.sampled_from(["x", "y"]),
-                    "parent_thread_id": thread_ids,
-                    "roots": st.booleans(),
-                    "with_last_message": st.booleans(),
-                },
-            ),
+        _pages(
+            "threads",
+            "list_heads",
+            st.sampled_from(get_args(HeadKey)),
+            resource_id=st.sampled_from(["x", "y"]),
+            parent_thread_id=thread_ids,
+            roots=st.booleans(),
+            with_last_message=st.booleans(),
         ),
         _about(
             "threads",
@@ -131,6 +138,12 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             after_version=st.integers(-1, 8),
             limit=st.none() | st.integers(-1, 4),
         ),
+    ]
+
+
+def _of_runs(now: int) -> list[st.SearchStrategy[Question]]:
+    about = times(now)
+    return [
         _question(
             "runs",
             "list",
@@ -146,25 +159,16 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             updated_at_to=about,
         ),
         _about("runs", "find_active", thread_id=thread_ids),
-        st.builds(
-            Pages,
-            st.just("runs"),
-            st.just("search"),
-            st.fixed_dictionaries(
-                {
-                    "by": st.sampled_from(get_args(RunKey)),
-                    "order": st.sampled_from(["asc", "desc"]),
-                    "limit": limits,
-                },
-                optional={
-                    "thread_id": thread_ids,
-                    "resource_id": owners,
-                    "parent_run_id": run_ids,
-                    "agent_id": agents,
-                    "origin": st.sampled_from(["user", "subagent"]),
-                    "statuses": st.lists(st.sampled_from(get_args(RunStatus)), max_size=3),
-                },
-            ),
+        _pages(
+            "runs",
+            "search",
+            st.sampled_from(get_args(RunKey)),
+            thread_id=thread_ids,
+            resource_id=owners,
+            parent_run_id=run_ids,
+            agent_id=agents,
+            origin=st.sampled_from(["user", "subagent"]),
+            statuses=st.lists(st.sampled_from(get_args(RunStatus)), max_size=3),
         ),
         _question("runs", "count", thread_id=thread_ids, resource_id=owners),
         st.builds(
@@ -183,6 +187,12 @@ def questions(now: int) -> st.SearchStrategy[Question]:
                 },
             ),
         ),
+    ]
+
+
+def _of_mailboxes(now: int) -> list[st.SearchStrategy[Question]]:
+    about = times(now)
+    return [
         _question(
             "mailboxes",
             "list_entries",
@@ -198,40 +208,24 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             "load_claims",
             entry_ids=st.lists(commands.new_entry_ids, max_size=4),
         ),
-        st.builds(
-            Pages,
-            st.just("mailboxes"),
-            st.just("list_summaries"),
-            st.fixed_dictionaries(
-                {
-                    "by": st.sampled_from(get_args(MailboxKey)),
-                    "order": st.sampled_from(["asc", "desc"]),
-                    "limit": limits,
-                },
-                optional={"counted": counted},
-            ),
+        _pages(
+            "mailboxes",
+            "list_summaries",
+            st.sampled_from(get_args(MailboxKey)),
+            counted=counted,
         ),
-        st.builds(
-            Pages,
-            st.just("mailboxes"),
-            st.just("search_entries"),
-            st.fixed_dictionaries(
-                {
-                    "by": st.sampled_from(get_args(EntryKey)),
-                    "order": st.sampled_from(["asc", "desc"]),
-                    "limit": limits,
-                },
-                optional={
-                    "mailbox_id": commands.mailbox_ids,
-                    "statuses": st.lists(statuses, max_size=3),
-                    "group": st.sampled_from(GROUPS),
-                    "error": st.sampled_from(["", "e", "n", "supers"]),
-                    "claimed_by": st.sampled_from(["w", "worker"]),
-                    "origin": st.sampled_from(["external", "internal"]),
-                    "since": about,
-                    "now": nows(now),
-                },
-            ),
+        _pages(
+            "mailboxes",
+            "search_entries",
+            st.sampled_from(get_args(EntryKey)),
+            mailbox_id=commands.mailbox_ids,
+            statuses=st.lists(statuses, max_size=3),
+            group=st.sampled_from(GROUPS),
+            error=st.sampled_from(["", "e", "n", "supers"]),
+            claimed_by=st.sampled_from(["w", "worker"]),
+            origin=st.sampled_from(["external", "internal"]),
+            since=about,
+            now=nows(now),
         ),
         _question("mailboxes", "report", mailbox_id=commands.mailbox_ids, now=nows(now)),
         _question(
@@ -243,6 +237,12 @@ def questions(now: int) -> st.SearchStrategy[Question]:
         ),
         _question("mailboxes", "errors", mailbox_id=commands.mailbox_ids, limit=counted),
         _question("mailboxes", "consumers", limit=counted, now=nows(now)),
+    ]
+
+
+def _of_documents(now: int) -> list[st.SearchStrategy[Question]]:
+    about = times(now)
+    return [
         _about(
             "documents",
             "load_many",
@@ -271,4 +271,4 @@ def questions(now: int) -> st.SearchStrategy[Question]:
             limit=limits,
             now=about,
         ),
-    )
+    ]
