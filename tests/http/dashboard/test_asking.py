@@ -1,6 +1,7 @@
 """Sending to an agent from the page of a thread: a request for a run, or a payload."""
 
 import asyncio
+import re
 from urllib.parse import quote
 
 import httpx
@@ -9,8 +10,12 @@ import pytest
 import treadle.http
 from tests.http.dashboard.conftest import See
 from tests.http.dashboard.test_chosen_entries import form_of, said
+from tests.http.dashboard.test_pages import FORMS, name_of
 from treadle import Message, RunRequest, Thread
+from treadle.http._dashboard._pages import PAGES
+from treadle.http._operation import Operation
 from treadle.store.store import Store
+from treadle.testing._harness.dump import read_everything
 from treadle.worker import Delivery, Turn, Worker
 
 ASK = "/threads/t/ask"
@@ -129,3 +134,29 @@ async def test_who_may_only_chat_asks(store: Store, see: See) -> None:
     looking = await see(treadle.http.viewer("v"))
     assert 'class="compose"' not in (await looking.get("/threads/t")).text
     assert (await looking.post(ASK, data=form)).status_code == 403
+
+
+# --- who may only chat ----------------------------------------------------------------------------
+
+MAY = {"POST /threads/{thread_id}/ask", "POST /mailboxes/{mailbox_id}/interrupt"}
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [each for each in PAGES if not each.is_safe and not each.owner.is_public],
+    ids=name_of,
+)
+async def test_who_may_only_chat_does_nothing_else(
+    store: Store, see: See, operation: Operation
+) -> None:
+    await store.mailboxes.send("t", "work", entry_id="e")
+    browser = await see(treadle.http.chat_user("alice"))
+    ids = {"thread_id": "t", "mailbox_id": "t", "entry_id": "e", "run_id": "e", "collection": "c"}
+    path = re.sub(r"\{(\w+)\}", lambda match: ids[match[1]], operation.path)
+    before = await read_everything(store, ["t"])
+    answer = await browser.post(path, data=FORMS.get(name_of(operation), {}))
+    if name_of(operation) in MAY:
+        assert answer.status_code == 303
+    else:
+        assert answer.status_code == 403
+        assert await read_everything(store, ["t"]) == before
