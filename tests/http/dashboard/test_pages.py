@@ -38,6 +38,7 @@ IDS = {
 KEYED = ("/document", "/document/value")
 """How the paths end that lead to one document of a collection, which has no owner itself."""
 QUERIES: dict[str, str] = {
+    "GET /erase": "resource_id=alice",
     "GET /documents/{collection}/document": "key=alice/secret",
     "GET /documents/{collection}/document/value": "key=alice/secret",
     "GET /threads/{thread_id}/fork": "at=0",
@@ -46,6 +47,7 @@ QUERIES: dict[str, str] = {
 """What a page needs in its query."""
 FORMS: dict[str, dict[str, Any]] = {
     "POST /cancel-entries": {"ids": "e"},
+    "POST /erase": {"owner": "alice", "confirmation": "alice"},
     "POST /mailboxes/{mailbox_id}/interrupt": {"generation": "0"},
     "POST /mailboxes/{mailbox_id}/pause": {"reason": "lunch"},
     "POST /mailboxes/{mailbox_id}/send": {"text": "x"},

@@ -5,6 +5,7 @@ from treadle.http._dashboard import (
     _documents,
     _entries,
     _entry,
+    _erasing,
     _mailbox,
     _mailbox_actions,
     _mailboxes,
@@ -44,5 +45,6 @@ PAGES: tuple[Operation, ...] = (
     *_documents.OPERATIONS,
     *_workers.OPERATIONS,
     *_search.OPERATIONS,
+    *_erasing.OPERATIONS,
     *_static.OPERATIONS,
 )
