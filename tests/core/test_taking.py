@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from treadle.core.claims import choose_further, first_claimable, is_of_one_holder, taken
+from treadle.core.claims import first_claimable, is_of_one_holder, taken
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.read_set import ReadSet
-from treadle.core.taking import Take
+from treadle.core.taking import Take, choose_further
 from treadle.testing._harness.builders import entry
 
 NOW = 1_000

@@ -14,7 +14,7 @@ from treadle.core.endings import Purge
 from treadle.core.mailbox_queries import LoadEntry
 from treadle.core.queries import Query
 from treadle.testing import ManualClock
-from treadle.worker import Backoff, Claimed, Delivery, Event, Handler, Retried, Worker
+from treadle.worker import Backoff, Claimed, Delivery, Event, Handler, Released, Retried, Worker
 from treadle.worker._clock import sleep
 
 E = TypeVar("E")
@@ -59,7 +59,7 @@ class Observable:
 class Recorder(Observable):
     """A hook that keeps all events and lets a test wait for them.
 
-    It moves the clock to the time of each retry, unless `skips_delays` is False.
+    It moves the clock to the time of each retry or snooze, unless `skips_delays` is False.
     """
 
     def __init__(self, clock: ManualClock) -> None:
@@ -71,7 +71,7 @@ class Recorder(Observable):
     def __call__(self, event: Event) -> None:
         self.events.append(event)
         self.note_change()
-        if isinstance(event, Retried) and self.skips_delays:
+        if isinstance(event, Retried | Released) and event.retry_at and self.skips_delays:
             self._clock.now = max(self._clock.now, event.retry_at)
 
     def of(self, kind: type[E]) -> list[E]:

@@ -472,3 +472,16 @@ def test_a_decision_of_a_handler_has_no_traceback_but_its_cause_has(error: Excep
     assert decided(error, attempts=3).traceback is None
     error.__cause__ = KeyError("why")
     assert "KeyError: 'why'" in str(decided(error, attempts=3).traceback)
+
+
+@every_backend
+async def test_a_handler_knows_its_last_attempt(store: Store, new_worker: NewWorker) -> None:
+    said: list[bool] = []
+
+    async def handler(delivery: Delivery) -> None:
+        said.append(delivery.is_last_attempt)
+        raise ValueError
+
+    await store.mailboxes.send("m", 1)
+    await until_idle(new_worker(store, handler, max_attempts=3, backoff=AT_ONCE))
+    assert said == [False, False, True]

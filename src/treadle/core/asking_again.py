@@ -7,7 +7,7 @@ import msgspec
 
 from treadle.core.closing import ClosingRows, close_waiting, end
 from treadle.core.commands import TimedCommand
-from treadle.core.ids import RunId, ThreadId
+from treadle.core.ids import ThreadId
 from treadle.core.limits import Length
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import StoredMessage
@@ -37,8 +37,8 @@ class SupersedeRuns(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only
     """The position of the first of these messages. If an agent has said that one, it has been
     answered, so only a run that was asked for behind it ends for its sake."""
     reason: str
-    keeps: tuple[RunId, ...] = ()
-    """Runs that stay as they are."""
+    keeps: tuple[str, ...] = ()
+    """The ids of runs that stay as they are."""
 
     def touches(self, read_set: ReadSet) -> None:
         """The messages, the mailbox, its unfinished entries, their runs, and those that wait."""

@@ -180,27 +180,6 @@ def _is_held_back(entry: MailboxEntry, beside: list[MailboxEntry], now: int) -> 
     )
 
 
-def choose_further(
-    entries: Iterable[MailboxEntry], held: MailboxEntry, limit: int, now: int
-) -> list[MailboxEntry]:
-    """The take rule: what the holder of `held` gets of all `entries` of its mailbox, in order.
-
-    Claims would give these, one after the other, if nobody held the mailbox. So it ends where a
-    retry holds back others, and before an entry of another generation.
-    """
-    rivals = [
-        entry
-        for entry in entries
-        if not is_of_one_holder(entry, held) and (is_claimable(entry, now) or is_kept(entry))
-    ]
-    chosen: list[MailboxEntry] = []
-    for entry in sorted(rivals, key=turn_order)[: max(limit, 0)]:
-        if not is_claimable(entry, now) or entry.generation != held.generation:
-            break
-        chosen.append(entry)
-    return chosen
-
-
 def claimed(entry: MailboxEntry, request: ClaimRequest, token: str, now: int) -> MailboxEntry:
     """The entry, held by the request's consumer."""
     return _held(entry, token, request.consumer, later(now, request.lease_ms), now)
@@ -317,6 +296,20 @@ def require_entry(rows: MailboxRows, entry_id: str) -> MailboxEntry:
     return entry
 
 
+def _queued_again(
+    entry: MailboxEntry,
+    rows: MailboxRows,
+    now: int,
+    due: int,
+    error: str,
+    traceback: str | None,
+    keep_order: bool,
+) -> MailboxEntry:
+    # Only then is the mailbox's state looked up, because it may be damaged.
+    turn = _kept_turn(rows, entry, due) if keep_order else None
+    return failed(entry, "queued", now, error, traceback, available_at=due, turn=turn)
+
+
 def _kept_turn(rows: MailboxRows, entry: MailboxEntry, due: int) -> int:
     """The turn of an entry that keeps its order and waits until `due`: one before that.
 
@@ -430,9 +423,7 @@ class Nack(_Settlement, frozen=True, kw_only=True):
     def settled(self, entry: MailboxEntry, rows: ClosingRows, now: int) -> MailboxEntry:
         """The entry, queued."""
         due = now if self.retry_at is None else self.retry_at
-        # Only then is the mailbox's state looked up, because it may be damaged.
-        turn = _kept_turn(rows, entry, due) if self.keep_order else None
-        return failed(entry, "queued", now, self.error, self.traceback, available_at=due, turn=turn)
+        return _queued_again(entry, rows, now, due, self.error, self.traceback, self.keep_order)
 
 
 class DeadLetter(_Ending, frozen=True, kw_only=True):
@@ -448,11 +439,22 @@ class DeadLetter(_Ending, frozen=True, kw_only=True):
 
 
 class Release(_Settlement, frozen=True, kw_only=True):
-    """Returns a claimed entry to the queue; the claim does not count as an attempt."""
+    """Returns a claimed entry to the queue; the claim does not count as an attempt.
+
+    With `retry_at` it is due then, with the error, as after a `Nack`.
+    """
+
+    retry_at: Time | None = None
+    error: str = ""
+    keep_order: bool = False
 
     def settled(self, entry: MailboxEntry, rows: ClosingRows, now: int) -> MailboxEntry:
         """The entry, queued, with one attempt less."""
-        return moved(entry, "queued", now, attempt_count=max(entry.attempt_count - 1, 0))
+        attempts = max(entry.attempt_count - 1, 0)
+        if (due := self.retry_at) is None:
+            return moved(entry, "queued", now, attempt_count=attempts)
+        after = _queued_again(entry, rows, now, due, self.error, None, self.keep_order)
+        return msgspec.structs.replace(after, attempt_count=attempts)
 
 
 Settlement: TypeAlias = Ack | Nack | DeadLetter | Release

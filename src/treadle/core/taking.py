@@ -1,12 +1,44 @@
 """Taking more: the holder of a mailbox may take further due entries of it under the same lease."""
 
-from treadle.core.claims import ClaimRows, choose_further, require_entry, require_held, taken
+from collections.abc import Iterable
+
+from treadle.core.claims import (
+    ClaimRows,
+    is_claimable,
+    is_kept,
+    is_of_one_holder,
+    require_entry,
+    require_held,
+    taken,
+    turn_order,
+)
 from treadle.core.commands import TimedCommand
 from treadle.core.ids import EntryId
 from treadle.core.limits import Bound
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.pauses import is_paused
 from treadle.core.read_set import ReadSet
+
+
+def choose_further(
+    entries: Iterable[MailboxEntry], held: MailboxEntry, limit: int, now: int
+) -> list[MailboxEntry]:
+    """The take rule: what the holder of `held` gets of all `entries` of its mailbox, in order.
+
+    Claims would give these, one after the other, if nobody held the mailbox. So it ends where a
+    retry holds back others, and before an entry of another generation.
+    """
+    rivals = [
+        entry
+        for entry in entries
+        if not is_of_one_holder(entry, held) and (is_claimable(entry, now) or is_kept(entry))
+    ]
+    chosen: list[MailboxEntry] = []
+    for entry in sorted(rivals, key=turn_order)[: max(limit, 0)]:
+        if not is_claimable(entry, now) or entry.generation != held.generation:
+            break
+        chosen.append(entry)
+    return chosen
 
 
 class Take(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only=True):

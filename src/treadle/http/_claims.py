@@ -212,7 +212,7 @@ OPERATIONS = (
     Operation(
         method="POST",
         path="/v1/entries/{entry_id}/release",
-        summary="Return a claimed entry untouched: the claim does not count as an attempt.",
+        summary="Return a claimed entry to the queue: the claim does not count as an attempt.",
         action="claim",
         owner=ALL,
         body=Release,

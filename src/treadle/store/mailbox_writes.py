@@ -212,15 +212,39 @@ class MailboxWrites:
         )
 
     def release(
-        self, entry: MailboxEntry | str, claim_token: str | None = None, *, now: int | None = None
+        self,
+        entry: MailboxEntry | str,
+        claim_token: str | None = None,
+        *,
+        retry_at: int | None = None,
+        error: str = "",
+        keep_order: bool = False,
+        now: int | None = None,
     ) -> Write[None]:
-        """Return a claimed entry untouched: the claim does not count as an attempt.
+        """Return a claimed entry to the queue: the claim does not count as an attempt.
+
+        Args:
+            entry: the claimed entry, or its id.
+            claim_token: its token, if `entry` is an id.
+            retry_at: when it is due again, in unix milliseconds. None: it is as it was before.
+            error: why it waits, for `MailboxEntry.last_error`; only with `retry_at`.
+            keep_order: as for `nack`; only with `retry_at`.
+            now: the present.
 
         Raises:
             NotFound, ClaimConflict: as for `ack`.
         """
         entry_id, token = claim_of(entry, claim_token)
-        return self._write(Release(entry_id=entry_id, claim_token=token, now=now))
+        return self._write(
+            Release(
+                entry_id=entry_id,
+                claim_token=token,
+                retry_at=retry_at,
+                error=error,
+                keep_order=keep_order,
+                now=now,
+            )
+        )
 
     def take(
         self,

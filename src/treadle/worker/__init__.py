@@ -3,7 +3,7 @@
 from treadle.core.run_requests import Answer, Interrupt, RunRequest
 from treadle.worker._checks import check_handler
 from treadle.worker._clock import Alarm, WorkerClock
-from treadle.worker._decision import Reject, Retry, TooManyAttempts
+from treadle.worker._decision import Reject, Retry, Snooze, TooManyAttempts
 from treadle.worker._delivery import Delivery, DeliveryBatch
 from treadle.worker._events import (
     Claimed,
@@ -48,6 +48,7 @@ __all__ = [
     "Retried",
     "Retry",
     "RunRequest",
+    "Snooze",
     "TakenRun",
     "TooManyAttempts",
     "Turn",

@@ -24,7 +24,8 @@ class Reject(Exception):
 class Retry(Exception):
     """Raised by a handler: try again in `delay_ms` milliseconds (None: after the backoff).
 
-    It counts as an attempt like any other failure. A fraction of a millisecond is rounded up.
+    It counts as an attempt like any other failure; `Snooze` counts as none. A fraction of a
+    millisecond is rounded up.
 
     Raises:
         InvalidValue: `delay_ms` is not a finite number.
@@ -32,11 +33,27 @@ class Retry(Exception):
 
     def __init__(self, *, delay_ms: float | None = None, reason: str = "") -> None:
         super().__init__(reason)
-        self.delay_ms = None if delay_ms is None else _whole_delay(delay_ms)
+        self.delay_ms = None if delay_ms is None else _whole_delay(delay_ms, "retry")
         self.reason = reason
 
 
-def _whole_delay(delay_ms: float) -> int:
+class Snooze(Exception):
+    """Raised by a handler: not now; try again in `delay_ms` milliseconds. It counts as no attempt.
+
+    For what is nobody's fault, such as a rate limit or a model that is down: however long that
+    takes, the entry does not become a dead letter. A fraction of a millisecond is rounded up.
+
+    Raises:
+        InvalidValue: `delay_ms` is not a finite number.
+    """
+
+    def __init__(self, *, delay_ms: float, reason: str = "") -> None:
+        super().__init__(reason)
+        self.delay_ms = _whole_delay(delay_ms, "snooze")
+        self.reason = reason
+
+
+def _whole_delay(delay_ms: float, where: str) -> int:
     """Return a delay as an integer from 0 to the largest time.
 
     Raises:
@@ -46,7 +63,7 @@ def _whole_delay(delay_ms: float) -> int:
     if is_number and abs(delay_ms) < math.inf:
         return min(max(math.ceil(delay_ms), 0), LARGEST_TIME)
     reason = f"it must be a number of milliseconds, not {shorten(delay_ms)}"
-    raise InvalidValue("retry.delay_ms", reason)
+    raise InvalidValue(f"{where}.delay_ms", reason)
 
 
 class TooManyAttempts(Exception):
@@ -103,6 +120,9 @@ def decide(
     wanted = _wanted_delay(error)
     delay_ms = backoff.delay_ms(first.attempt_count, random) if wanted is None else wanted
     retry_at = min(now + delay_ms, LARGEST_TIME)
+    if isinstance(error, Snooze):
+        again: dict[str, Any] = {"retry_at": retry_at, "error": text, "keep_order": keep_order}
+        return [Release(**_claim(entry), **again) for entry in entries]
     return [
         DeadLetter(**_claim(entry), error=text, traceback=trace)
         if entry.attempt_count >= max_attempts
@@ -124,10 +144,10 @@ def _claim(entry: MailboxEntry) -> dict[str, Any]:
 
 def _wanted_delay(error: BaseException) -> int | None:
     """Return the delay that a handler asks for; None if it leaves it to the backoff."""
-    if not isinstance(error, Retry):
+    if not isinstance(error, Retry | Snooze):
         return None
     try:
-        return None if error.delay_ms is None else _whole_delay(error.delay_ms)
+        return None if error.delay_ms is None else _whole_delay(error.delay_ms, "retry")
     except BaseException as failure:  # a subclass has set it: the failure counts, the delay not
         if is_of_process(failure):
             raise
@@ -136,5 +156,5 @@ def _wanted_delay(error: BaseException) -> int | None:
 
 def is_decision(error: BaseException) -> bool:
     """Return whether an error is only a handler's decision, whose message says it all."""
-    decides = isinstance(error, Reject | Retry | TooManyAttempts)
+    decides = isinstance(error, Reject | Retry | Snooze | TooManyAttempts)
     return decides and not (error.__cause__ or error.__context__)

@@ -106,6 +106,14 @@ class Delivery:
         return self._attempt.is_cancelled
 
     @property
+    def is_last_attempt(self) -> bool:
+        """Whether the entry becomes a dead letter if the handler fails now.
+
+        It has been claimed `Worker(max_attempts=…)` times. A `Snooze` puts it off all the same.
+        """
+        return self._taker.is_last_attempt(self.entry)
+
+    @property
     def settled(self) -> bool:
         """Whether all entries are settled. If they are, the worker writes nothing more."""
         return self._attempt.is_settled

@@ -58,6 +58,11 @@ class DeadLettered(_Ended, frozen=True, kw_only=True):
 class Released(_Ended, frozen=True, kw_only=True):
     """The entry was released unfinished; the attempt does not count."""
 
+    reason: str = ""
+    """Why, if the handler has raised `Snooze`: the text in `MailboxEntry.last_error`."""
+    retry_at: int | None = None
+    """When the entry is due again, in unix milliseconds; None: when it was due before."""
+
 
 class LeaseLost(_OfDelivery, frozen=True, kw_only=True):
     """The worker lost its claim. The handler is cancelled, and can write nothing."""
@@ -146,6 +151,10 @@ def _record_of(event: Event) -> tuple[int, str, tuple[object, ...]]:
         case DeadLettered(entry=entry, error=error):
             message = "entry %r of mailbox %r is a dead letter at attempt %d: %s"
             return logging.ERROR, message, (*_names(event), entry.attempt_count, error)
+        case Released(entry=entry, retry_at=int(retry_at)):
+            message = "entry %r of mailbox %r is put off, it is due in %d ms: %s"
+            due_in_ms = max(retry_at - entry.updated_at - event.lasted_ms, 0)
+            return logging.INFO, message, (*_names(event), due_in_ms, event.reason)
         case Released():
             message = "released entry %r of mailbox %r after %d ms"
             return logging.INFO, message, (*_names(event), event.lasted_ms)

@@ -200,8 +200,8 @@ def event_for(lease: Lease, settlement: Settlement, cause: BaseException | None 
             )
         case DeadLetter(error=error):
             return DeadLettered(entry=entry, lasted_ms=lasted_ms, error=error, exception=cause)
-        case Release():
-            return Released(entry=entry, lasted_ms=lasted_ms)
+        case Release(retry_at=retry_at, error=error):
+            return Released(entry=entry, lasted_ms=lasted_ms, reason=error, retry_at=retry_at)
         case _:
             assert_never(settlement)
 

@@ -98,6 +98,10 @@ class Taker:
                     async with timeout(clock, min(left, poll)):
                         await attempt.news.wait()
 
+    def is_last_attempt(self, entry: MailboxEntry) -> bool:
+        """Return whether a claimed entry becomes a dead letter if its handler fails now."""
+        return entry.attempt_count >= self._context.settings.max_attempts
+
     def add(self, attempt: Attempt, entries: Sequence[MailboxEntry], deadline: float) -> None:
         """Give entries to the handler that a batch of its has taken, with a lease to `deadline`."""
         leases = [Lease(entry, deadline, self._context.clock) for entry in entries]

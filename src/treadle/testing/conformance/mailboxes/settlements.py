@@ -6,7 +6,15 @@ from typing import Any
 
 from treadle import ClaimConflict, NotFound, Store
 from treadle.backends.base import Guarantee
-from treadle.testing._harness.builders import claim_ids, claim_one, enqueue, entry, loaded, status
+from treadle.testing._harness.builders import (
+    claim_by_id,
+    claim_ids,
+    claim_one,
+    enqueue,
+    entry,
+    loaded,
+    status,
+)
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.dump import read_everything
 from treadle.testing._harness.expect import expect, refused
@@ -174,3 +182,23 @@ async def a_traceback_is_kept_beside_its_error_and_goes_with_it(store: Store, en
     await store.mailboxes.nack(await claim_one(store), error="KeyError", traceback=trace)
     await store.mailboxes.cancel("e")
     expect((await loaded(store)).last_traceback, None)
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE, each={"passes": False, "keeps its order": True})
+async def a_release_until_a_time_counts_as_no_attempt(
+    store: Store, clock: ManualClock, keep_order: bool
+) -> None:
+    await store.mailboxes.send("box", 1, entry_id="e")
+    await store.mailboxes.send("box", 2, entry_id="behind")
+    for _ in range(2):
+        held = await claim_by_id(store, "e")
+        due = clock.now + 1_000
+        await store.mailboxes.release(held, retry_at=due, error="busy", keep_order=keep_order)
+        found = await loaded(store, "e")
+        expect((found.status, found.attempt_count), ("queued", 0))
+        expect((found.available_at, found.last_error), (due, "busy"))
+        claimed = await store.mailboxes.claim(mailbox_id="box", consumer="w")
+        expect([each.entry_id for each in claimed], [] if keep_order else ["behind"])
+        for each in claimed:
+            await store.mailboxes.release(each)
+        clock.now = due
