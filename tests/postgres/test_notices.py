@@ -108,3 +108,25 @@ async def test_who_begins_to_follow_waits_for_a_listener_that_was_lost(
         assert notices.is_listening.is_set()
     finally:
         notices.close()
+
+
+async def test_a_commit_is_no_failure_because_there_is_no_thread_for_notices(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.endswith(("-notifier", "-listener")):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr("treadle.backends.postgres.backend.LOOK_SECONDS", 3_600)
+    async with open_store(url) as store, open_store(url) as elsewhere:
+        with monkeypatch.context() as lacking:
+            lacking.setattr(threading.Thread, "start", refuse)
+            await store.threads.create(Thread(id="t"))
+            await store.live.publish("t", 1)
+            await store.mailboxes.wait(1)
+        waiting = asyncio.ensure_future(elsewhere.mailboxes.wait(60_000))
+        await until_listening(url)
+        await check_that_a_send_ends_the_wait(store, waiting)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Collection
 from typing import Any
@@ -338,3 +339,40 @@ def test_control_c_ends_an_opening(proxy: Proxy, store: Store) -> None:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=SLACK_SECONDS)
     assert b"KeyboardInterrupt" in errors
+
+
+async def test_a_commit_waits_for_a_thread_that_connects(
+    proxy: Proxy, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its COMMIT had no answer, and only another connection can tell what came of it."""
+    start, refusals = threading.Thread.start, iter(range(2))
+
+    def refuse(thread: threading.Thread) -> None:
+        if "connect" in thread.name and next(refusals, None) is not None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    proxy.cut(2, "before the client hears of it")
+    assert (await store.threads.append("t", MESSAGE)).version == 1
+    assert next(refusals, None) is None
+    assert await version(store) == 1
+
+
+async def test_a_commit_for_which_no_thread_connects_is_unknown(
+    proxy: Proxy, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if "connect" in thread.name:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as lacking:
+        lacking.setattr(threading.Thread, "start", refuse)
+        proxy.cut(2, "before the client hears of it")
+        error = await refusal(store.threads.append("t", MESSAGE))
+    assert "can't start new thread" in error.reason
+    assert UNKNOWN in error.reason
+    assert await version(store) == 1

@@ -76,7 +76,7 @@ class LiveFile:
         """Give a value to all followers, in other processes soon.
 
         Raises:
-            StoreUnavailable: the file cannot be used.
+            StoreUnavailable: the file cannot be used, or the process may have no more threads.
         """
         with self._changed:
             self._start()
@@ -88,7 +88,7 @@ class LiveFile:
         """Begin to follow a thread on the running event loop.
 
         Raises:
-            StoreUnavailable: the file cannot be used.
+            StoreUnavailable: the file cannot be used, or the process may have no more threads.
         """
         with self._changed:
             self._start()
@@ -141,8 +141,13 @@ class LiveFile:
     def _start(self) -> None:
         self._open()
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._work, name="treadle-live", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._work, name="treadle-live", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the process may have no more; the next call tries again
+                reason = f"live values need a thread: {error}"
+                raise StoreUnavailable(self._path, reason) from error
+            self._thread = thread
 
     def _open(self) -> None:
         """Open the file; if the store is only read, a missing one stays missing."""

@@ -124,8 +124,12 @@ class Channel:
                     name=f"treadle-postgres-{self._kind}-{name}",
                     daemon=True,
                 )
-                self._threads[name] = thread
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError as error:  # the process may have no more: the next call tries
+                    _LOG.warning("notices wait for a thread: %s", error)
+                else:
+                    self._threads[name] = thread
 
     def _connected(self, work: Callable[[Connection], None]) -> None:
         """Work on a connection of its own, and on a new one whenever it is lost."""

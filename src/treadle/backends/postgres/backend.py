@@ -248,7 +248,11 @@ class PostgresBackend:
             is_read_only=True,
             reads_once=reads_once,
         )
-        return await asyncio.get_running_loop().run_in_executor(self._readers, reading.run)
+        try:
+            answer = asyncio.get_running_loop().run_in_executor(self._readers, reading.run)
+        except RuntimeError as error:  # the process may have no more threads
+            raise StoreUnavailable(self.where, str(error)) from error
+        return await answer
 
     def _committed(self, calls: list[Call[Commands]]) -> None:
         """Wake the callers of this process that wait; the callers of `calls` know."""

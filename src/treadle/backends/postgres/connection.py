@@ -266,7 +266,11 @@ def _connect_patiently(connecting: Callable[[], Connection], patience: Patience)
         else:
             connection.close()
 
-    threading.Thread(target=work, name="treadle-postgres-connect", daemon=True).start()
+    thread = threading.Thread(target=work, name="treadle-postgres-connect", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:  # the process may have no more; as with a server that is away
+        raise psycopg.OperationalError(str(error)) from error
     while True:
         if futures.wait((result,), WANTED_SECONDS).done:
             return result.result()

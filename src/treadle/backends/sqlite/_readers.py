@@ -18,6 +18,7 @@ from treadle.backends.sqlite._errors import translate_errors
 from treadle.backends.sqlite._execution import run
 from treadle.backends.sqlite._open_files import OpenFiles
 from treadle.backends.sqlite._uses import using_sqlite
+from treadle.errors import StoreUnavailable
 
 T = TypeVar("T")
 
@@ -47,7 +48,12 @@ class Readers:
         is_cancelled = Event()
         patience = Patience.of(seconds, lambda: not is_cancelled.is_set())
         try:
-            return await loop.run_in_executor(self._executor, self._read, program, patience)
+            answer = loop.run_in_executor(self._executor, self._read, program, patience)
+        except RuntimeError as error:  # the process may have no more threads
+            is_cancelled.set()
+            raise StoreUnavailable(self._path, str(error)) from error
+        try:
+            return await answer
         except asyncio.CancelledError:
             is_cancelled.set()
             raise
