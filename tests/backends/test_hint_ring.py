@@ -105,3 +105,9 @@ def test_a_file_that_was_emptied_is_anything_once(ring: HintRing, file: int) -> 
     assert (end, hints) == (0, {ANYTHING})
     ring.append([thread(2)])
     assert ring.since(end)[1] == {thread(2)}
+
+
+@pytest.mark.parametrize("payload", [b"{", b"[[1, 2]]", b'[["thread", "\xff"]]', b"[" * 10_000])
+def test_a_record_that_has_no_hints_is_anything(ring: HintRing, payload: bytes) -> None:
+    ring._ring.append(payload)  # pyright: ignore[reportPrivateUsage] - as another program could
+    assert ring.since(0) == (ring.end(), {ANYTHING})

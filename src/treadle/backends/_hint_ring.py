@@ -124,6 +124,6 @@ def _payload(hints: Iterable[Hint]) -> bytes:
 def _hints_in(payload: bytes) -> set[Hint]:
     try:
         pairs = msgspec.json.decode(payload, type=_Pairs)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):  # somebody else's
         return {ANYTHING}
     return {Hint(kind=kind, id=name) for kind, name in pairs}
