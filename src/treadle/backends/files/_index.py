@@ -153,7 +153,7 @@ class MailboxIndex:
         if mailbox_id is not None:
             waiting = (self._entries[entry_id] for entry_id in self.unfinished(mailbox_id))
             times = [due for entry in waiting if (due := due_time(entry)) > now]
-            state = self._mailboxes.get(mailbox_id)
+            state = self._state_of(mailbox_id)
             if state is not None and state.paused_until is not None and state.paused_until > now:
                 times.append(state.paused_until)
             return min(times, default=None)
@@ -287,15 +287,19 @@ class MailboxIndex:
 
     def _is_paused(self, mailbox_id: str) -> bool:
         """Return True if the mailbox is paused; it is offered again when the pause ends."""
-        try:
-            state = self._mailboxes.get(mailbox_id)
-        except CorruptRecord:  # nobody can say that it is paused
-            return False
+        state = self._state_of(mailbox_id)
         if state is None or not is_paused(state, self._now):
             return False
         if state.paused_until is not None:
             self._note_pause((state.paused_until, mailbox_id))
         return True
+
+    def _state_of(self, mailbox_id: str) -> MailboxState | None:
+        """Return the state of a mailbox; none if it is damaged, as nobody knows of a pause then."""
+        try:
+            return self._mailboxes.get(mailbox_id)
+        except CorruptRecord:
+            return None
 
     def _note_pause(self, pause: tuple[int, str]) -> None:
         if pause not in self._noted_pauses:
