@@ -211,7 +211,7 @@ class _Audience:
             return
         for listener in self._of_everything:
             listener.add(hints)
-        for hint in hints:
+        for hint in hints if self._of else ():  # to hash them all takes longer than the rest
             for listener in self._of.get(hint, ()):
                 listener.add((hint,))
 

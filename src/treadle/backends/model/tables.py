@@ -280,7 +280,8 @@ class Tables:
 
     def find_runs_of(self, entry: MailboxEntry) -> Iterable[RunRecord]:
         """The active runs whose `source_mailbox_entry_id` is that of the entry."""
-        return self.runs.find(self._run_index.of(entry.entry_id))
+        ids = self._run_index.of(entry.entry_id)
+        return self.runs.find(ids) if ids else ()  # most entries have none
 
     def find_waiting_runs(self, thread_id: str) -> Iterable[RunRecord]:
         """The runs of a thread that name an entry and wait."""

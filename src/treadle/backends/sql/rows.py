@@ -197,8 +197,10 @@ def _entry_values(
 def read_mailbox(row: Row) -> MailboxState:
     """A mailbox's state from the columns `MAILBOX_COLUMNS`."""
     values: dict[str, Any] = dict(zip(MAILBOX_COLUMNS, row, strict=True))
-    values[_EXTRA] = read_json(values.pop("extra")) or {}
-    values["pause_reason"] = read_json(values["pause_reason"])
+    extra = values.pop("extra")
+    values[_EXTRA] = {} if extra is None else read_json(extra) or {}
+    if values["pause_reason"] is not None:
+        values["pause_reason"] = read_json(values["pause_reason"])
     return _checked(values, MailboxState)
 
 
