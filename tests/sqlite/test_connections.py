@@ -50,3 +50,22 @@ async def test_all_connections_together_keep_less_than_20_megabytes_of_pages(
     assert readers
     assert min(kept) < 0  # KiB; a number above would be of pages
     assert -1024 * (writer + watcher + 4 * readers[0]) < 20_000_000
+
+
+async def test_reads_one_after_the_other_share_a_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new one reads the schema, and prepares each statement, before it answers."""
+    opened: list[sqlite3.Connection] = []
+
+    def connect_and_keep(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr("treadle.backends.sqlite._readers.connect", connect_and_keep)
+    async with open_store(f"sqlite:///{tmp_path}/store.db") as store:
+        for _ in range(100):
+            await store.mailboxes.count_entries()
+        assert len(opened) == 1
+        await asyncio.gather(*(store.mailboxes.count_entries() for _ in range(100)))
+        assert len(opened) <= 4

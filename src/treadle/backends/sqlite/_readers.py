@@ -1,9 +1,9 @@
-"""Readers: threads with a connection each, which never wait for the writer."""
+"""Readers: threads and their connections, which never wait for the writer."""
 
 import asyncio
 import sqlite3
-import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from threading import Event
 from typing import TypeVar
@@ -33,8 +33,11 @@ class Readers:
         self._files = files
         self._durability: Durability = durability
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="treadle-sqlite-reader")
-        self._of_thread = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        self._idle: list[sqlite3.Connection] = []
+        """Those that no thread uses, the last used at the end: it has read the schema, has prepared
+        statements and pages in memory. The threads have none of their own, as a read may get a new
+        thread although the last one has just become free."""
         give_up_in_children(self)
 
     async def read(self, program: Program[T], seconds: float) -> T:
@@ -70,18 +73,20 @@ class Readers:
 
     def _read(self, program: Program[T], patience: Patience) -> T:
         with translate_errors(self._path, self._files):
-            connection = self._connection(patience)
-            with transaction(connection, "DEFERRED", patience):
-                self._files.require_in_place()
-                return run(connection, program)
+            connection = self._take_connection(patience)
+            try:
+                with transaction(connection, "DEFERRED", patience):
+                    self._files.require_in_place()
+                    return run(connection, program)
+            finally:
+                self._idle.append(connection)
 
-    def _connection(self, patience: Patience) -> sqlite3.Connection:
-        found: sqlite3.Connection | None = getattr(self._of_thread, "connection", None)
-        if found is None:
-            self._files.require_in_place()
-            found = connect(self._path, self._durability, patience)
-            self._connections.append(found)
-            with using_sqlite():
-                found.execute("PRAGMA query_only = ON")
-            self._of_thread.connection = found
-        return found
+    def _take_connection(self, patience: Patience) -> sqlite3.Connection:
+        with suppress(IndexError):
+            return self._idle.pop()
+        self._files.require_in_place()
+        made = connect(self._path, self._durability, patience)
+        self._connections.append(made)
+        with using_sqlite():
+            made.execute("PRAGMA query_only = ON")
+        return made
