@@ -5,6 +5,7 @@ Nothing here does I/O.
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 import msgspec
@@ -35,8 +36,7 @@ class Queries:
     """Turns the statements of programs into queries on the tables of one location."""
 
     def __init__(self, location: Location) -> None:
-        self._location = location
-        self._texts = Texts("postgres", self._adapt)
+        self._texts = _texts_in(location.schema, location.table_prefix)
 
     def of(self, statement: Statement) -> Query:
         """The query for a statement. All rows of a write are one value, so they are one query.
@@ -55,9 +55,17 @@ class Queries:
             values = {"rows": rows.decode(), "count": len(statement.rows)}
         return Query(self._texts.of(statement), values)
 
-    def _adapt(self, text: str) -> str:
+
+@lru_cache(16)
+def _texts_in(schema: str, table_prefix: str) -> Texts:
+    """The texts for the tables there; a store that is opened again does not write them again."""
+    location = Location("", schema=schema, table_prefix=table_prefix)
+
+    def adapt(text: str) -> str:
         bare = _COMMENT.sub("", text)
-        return _VALUE.sub(r"%(\1)s", self._location.qualify(bare))
+        return _VALUE.sub(r"%(\1)s", location.qualify(bare))
+
+    return Texts("postgres", adapt)
 
 
 def _bound(value: object) -> object:
