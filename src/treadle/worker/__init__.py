@@ -20,6 +20,7 @@ from treadle.worker._events import (
     log_events,
 )
 from treadle.worker._executor import AsyncHandler, BlockingHandler, Handler
+from treadle.worker._giving_up import OnDeadLetter
 from treadle.worker._turn import Reply, TakenRun, Turn
 from treadle.worker._worker import Worker
 from treadle.worker.backoff import Backoff
@@ -39,6 +40,7 @@ __all__ = [
     "Handler",
     "Interrupt",
     "LeaseLost",
+    "OnDeadLetter",
     "OnEvent",
     "Outage",
     "Purged",

@@ -63,6 +63,26 @@ def check_hook(hook: object) -> None:
         raise InvalidValue("on_event", reason)
 
 
+def check_dead_letter_hook(hook: object) -> None:
+    """Check that a hook for dead letters is None, or takes an event and a batch.
+
+    Raises:
+        InvalidValue: it is something else.
+    """
+    if hook is None:
+        return
+    if not callable(hook) or is_generator(hook):
+        reason = f"it must be a function that takes an event and a batch, not {shorten(hook)}"
+        raise InvalidValue("on_dead_letter", reason)
+    try:
+        inspect.signature(hook).bind(None, None)
+    except TypeError as error:
+        reason = f"it must take two arguments, the event and the batch: {error}"
+        raise InvalidValue("on_dead_letter", reason) from error
+    except ValueError:  # some functions in C do not say what they take
+        return
+
+
 def check_clock(clock: object) -> None:
     """Check that a clock tells the time and takes alarms.
 

@@ -15,6 +15,7 @@ from treadle.worker._blocking import call_blocking
 from treadle.worker._decision import LONE_ATTEMPTS, TooManyAttempts, decide
 from treadle.worker._delivery import Delivery
 from treadle.worker._events import Claimed
+from treadle.worker._giving_up import GivingUp
 from treadle.worker._lease import Lease
 from treadle.worker._outcomes import Settler
 from treadle.worker._settings import RunContext
@@ -36,11 +37,17 @@ class Executor:
     """Runs deliveries."""
 
     def __init__(
-        self, context: RunContext, handler: Handler, settler: Settler, watcher: Watcher
+        self,
+        context: RunContext,
+        handler: Handler,
+        settler: Settler,
+        watcher: Watcher,
+        giving_up: GivingUp | None = None,
     ) -> None:
         self._context = context
         self._handler = handler
         self._settler = settler
+        self._giving_up = giving_up
         self._taker = Taker(context, settler, watcher)
         self._is_async = _is_async(handler)
         self._loop = asyncio.get_running_loop()
@@ -124,7 +131,7 @@ class Executor:
         if attempt.loss is not None or attempt.is_stopped:
             await self._settler.settle(ended(held, Release), or_lose=True)
         elif error is not None:
-            await self._settle(self._decide(held, error), error)
+            await self._fail(held, error)
         elif held:
             self._warn_if_nothing_written(attempt)
             await self._settle(accepted(held), None)
@@ -136,7 +143,16 @@ class Executor:
             await self._settler.settle(ends, cause)
         except InvalidValue as refusal:
             error = cause or refusal
-            held = [lease for lease, _ in ends]
+            await self._fail([lease for lease, _ in ends], error)
+
+    async def _fail(self, held: Sequence[Lease], error: BaseException) -> None:
+        """Retry entries, or give them up."""
+        ends = self._decide(held, error)
+        if self._giving_up is not None and await self._giving_up.settle(ends, error):
+            return
+        try:
+            await self._settler.settle(ends, error)
+        except InvalidValue:
             await self._settler.settle(self._decide(held, error), error, or_lose=True)
 
     def _warn_if_nothing_written(self, attempt: Attempt) -> None:

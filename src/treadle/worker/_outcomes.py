@@ -87,6 +87,15 @@ class Settler:
         self.report(leases)
         return True
 
+    async def settle_with(self, ends: Ends, more: Commands, cause: BaseException) -> None:
+        """Write how the claims of an attempt end, in one commit with more, and emit the events.
+
+        Raises:
+            TreadleError, OSError: nothing was written, as far as it is known.
+        """
+        await self._write_with(ends, more)
+        self.report([lease for lease, _ in ends], cause)
+
     def report(self, leases: Sequence[Lease], cause: BaseException | None = None) -> None:
         """Emit the events of the claims that are settled; their handler raised `cause`, if any."""
         for lease in leases:
@@ -149,7 +158,10 @@ class Settler:
         return outcome_of(lease, found)
 
     async def _write(self, ends: Ends) -> None:
-        commands = _fenced(ends)
+        await self._write_with(ends, ())
+
+    async def _write_with(self, ends: Ends, more: Commands) -> None:
+        commands = (*_fenced(ends), *more)
         leases = [lease for lease, _ in ends]
 
         async def write() -> None:

@@ -10,6 +10,7 @@ from treadle.backends.cancellation import shielded
 from treadle.store.store import Store
 from treadle.worker._checks import (
     check_clock,
+    check_dead_letter_hook,
     check_handler,
     check_hook,
     check_random,
@@ -19,6 +20,7 @@ from treadle.worker._claimer import Claimer
 from treadle.worker._clock import StoreClock, WorkerClock
 from treadle.worker._events import OnEvent, guarded, log_events
 from treadle.worker._executor import Executor, Handler
+from treadle.worker._giving_up import GivingUp, OnDeadLetter
 from treadle.worker._health import Health
 from treadle.worker._heartbeat import Heartbeat
 from treadle.worker._lease import Lease
@@ -71,6 +73,12 @@ class Worker:
         purge_documents: remove documents of all collections once they have expired, at most 5,000
             in a round. There are ten rounds in `purge_after_ms`, or one every 10 minutes. None: if
             `purge_after_ms` is given.
+        on_dead_letter: called before an entry becomes a dead letter because its handler has failed
+            for good, with the event and a batch, as in `step.mailboxes.send(…)`. What it writes is
+            committed with the dead letter, or not at all, so a program that waits for the entry
+            hears of it. It may read first, for at most `lease_ms`. If it raises, or the store
+            refuses what it writes, that is logged, and the entry becomes a dead letter without it.
+            It is not called for entries that a batch of the handler or another program ends.
         on_event: receives every event, on the event loop. An exception that it raises is logged.
         clock: the time that the worker waits by. None: the event loop's. The times of leases and
             retries are the store's (`treadle.open_store` takes its clock).
@@ -97,6 +105,7 @@ class Worker:
         grace_ms: int = 10_000,
         purge_after_ms: int | None = None,
         purge_documents: bool | None = None,
+        on_dead_letter: OnDeadLetter | None = None,
         on_event: OnEvent = log_events,
         clock: WorkerClock | None = None,
         random: Random | None = None,
@@ -104,6 +113,7 @@ class Worker:
         check_store(store)
         check_handler(handler)
         check_hook(on_event)
+        check_dead_letter_hook(on_dead_letter)
         check_clock(clock)
         check_random(random)
         self._store = store
@@ -122,6 +132,7 @@ class Worker:
             purge_documents=purge_documents,
         )
         self._emit = guarded(on_event)
+        self._on_dead_letter = on_dead_letter
         self._clock = clock
         # not a seeded generator: workers that were forked would draw the same jitter
         self._random = SystemRandom() if random is None else random
@@ -177,7 +188,7 @@ class Worker:
             random=self._random,
             health=self._health,
         )
-        self._run = _Run(context, self._handler)
+        self._run = _Run(context, self._handler, self._on_dead_letter)
         try:
             if self._is_stopping:
                 return
@@ -205,12 +216,15 @@ class Worker:
 class _Run:
     """One run of a worker: its parts, their tasks, and the order in which they end."""
 
-    def __init__(self, context: RunContext, handler: Handler) -> None:
+    def __init__(
+        self, context: RunContext, handler: Handler, on_dead_letter: OnDeadLetter | None
+    ) -> None:
         settler = Settler(context)
+        giving_up = None if on_dead_letter is None else GivingUp(context, on_dead_letter, settler)
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[Any] | None = None
         watcher = Watcher(context, settler, self._list_leases)
-        executor = Executor(context, handler, settler, watcher)
+        executor = Executor(context, handler, settler, watcher, giving_up)
         self._slots = Slots(
             context, executor, watcher, on_free=self._claim_again, is_ending=self._is_cancelled
         )
