@@ -9,6 +9,8 @@ deliveries, and `register(StoreCollector(store))` shows what waits::
     prometheus_client.start_http_server(8000)
 """
 
+import asyncio
+import logging
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,6 +19,8 @@ from typing import Any
 
 import msgspec
 
+import treadle
+from treadle import EntryReport, RunStats, StoreUnavailable
 from treadle.blocking import Store
 from treadle.integrations._requirements import requires
 from treadle.integrations._store_calls import observe_calls
@@ -42,6 +46,7 @@ with requires("treadle[prometheus]"):
 
 __all__ = ["MeasuredEvents", "StoreCollector", "measure_stores"]
 
+_LOGGER = logging.getLogger("treadle.prometheus")
 _CALL_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _DELIVERY_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 
@@ -141,19 +146,25 @@ class MeasuredEvents:
 class StoreCollector(Collector):
     """What waits in a store, read when metrics are asked for.
 
-    `treadle_entries{status}`, `treadle_runs{status}`, `treadle_entries_due`,
+    `treadle_store_up`, `treadle_entries{status}`, `treadle_runs{status}`, `treadle_entries_due`,
     `treadle_entries_scheduled`, `treadle_entries_retrying`, `treadle_entries_paused`,
     `treadle_leases_expired` and `treadle_oldest_due_seconds`. All entries are counted each time.
-    If the store cannot be read, the request for metrics fails.
+    While the store is not available, `treadle_store_up` is 0, and the others are left out: the
+    metrics of workers, such as their outages, are served all the same.
 
     Args:
         store: an open store. It is used in the thread in which metrics are asked for.
         mailbox_id: only entries of this mailbox.
+        timeout_ms: how long a request for metrics waits for the store at most, in milliseconds.
+            Prometheus itself gives up after 10 seconds, unless it is configured otherwise.
     """
 
-    def __init__(self, store: Store, *, mailbox_id: str | None = None) -> None:
+    def __init__(
+        self, store: Store, *, mailbox_id: str | None = None, timeout_ms: int = 5_000
+    ) -> None:
         self._store = store
         self._mailbox_id = mailbox_id
+        self._timeout_ms = timeout_ms
 
     def describe(self) -> Iterator[Metric]:
         """Return nothing, so that the store is not read when this is registered."""
@@ -161,20 +172,37 @@ class StoreCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Read the store."""
-        report = self._store.mailboxes.report(self._mailbox_id)
-        oldest = report.at if report.oldest_due_at is None else report.oldest_due_at
-        yield _by_status("treadle_entries", "Entries in each status.", report.counts)
-        yield _by_status("treadle_runs", "Runs in each status.", self._store.runs.count())
-        for name, text, value in (
-            ("treadle_entries_due", "Entries that are due.", report.due),
-            ("treadle_entries_scheduled", "Entries sent with a delay, not due.", report.scheduled),
-            ("treadle_entries_retrying", "Entries that wait for a retry.", report.retrying),
-            ("treadle_entries_paused", "Queued entries of paused mailboxes.", report.paused),
-            ("treadle_leases_expired", "Claimed entries whose lease is over.", report.expired),
-            ("treadle_oldest_due_seconds", "Since when the oldest is due.", report.at - oldest),
-        ):
-            seconds = value / 1000 if name.endswith("_seconds") else value
-            yield GaugeMetricFamily(name, text, value=seconds)
+        text = "1 if the store could be read, and else 0."
+        try:
+            report, runs = self._store.run(self._read)
+        except (StoreUnavailable, TimeoutError) as error:
+            reason = str(error) or f"the store did not answer for {self._timeout_ms} ms"
+            _LOGGER.warning("metrics lack what waits: %s", reason)
+            yield GaugeMetricFamily("treadle_store_up", text, value=0)
+            return
+        yield GaugeMetricFamily("treadle_store_up", text, value=1)
+        yield from _metrics_of(report, runs)
+
+    async def _read(self, store: treadle.Store) -> tuple[EntryReport, RunStats]:
+        async with asyncio.timeout(self._timeout_ms / 1000):
+            report = await store.mailboxes.report(self._mailbox_id)
+            return report, await store.runs.count()
+
+
+def _metrics_of(report: EntryReport, runs: RunStats) -> Iterator[Metric]:
+    oldest = report.at if report.oldest_due_at is None else report.oldest_due_at
+    yield _by_status("treadle_entries", "Entries in each status.", report.counts)
+    yield _by_status("treadle_runs", "Runs in each status.", runs)
+    for name, text, value in (
+        ("treadle_entries_due", "Entries that are due.", report.due),
+        ("treadle_entries_scheduled", "Entries sent with a delay, not due.", report.scheduled),
+        ("treadle_entries_retrying", "Entries that wait for a retry.", report.retrying),
+        ("treadle_entries_paused", "Queued entries of paused mailboxes.", report.paused),
+        ("treadle_leases_expired", "Claimed entries whose lease is over.", report.expired),
+        ("treadle_oldest_due_seconds", "Since when the oldest is due.", report.at - oldest),
+    ):
+        seconds = value / 1000 if name.endswith("_seconds") else value
+        yield GaugeMetricFamily(name, text, value=seconds)
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """Metrics count calls, deliveries and what waits."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from tests.marks import every_backend
-from treadle import Message, NotFound, Store, Thread
+from treadle import Message, NotFound, Runs, Store, StoreUnavailable, Thread
 from treadle.blocking import open_store
 from treadle.integrations.opentelemetry import trace_stores
 from treadle.integrations.prometheus import MeasuredEvents, StoreCollector, measure_stores
@@ -97,6 +98,38 @@ def test_what_waits_is_read_when_metrics_are_asked_for(tmp_path: Path) -> None:
         assert 'treadle_runs{status="running"} 0.0' in text
         [oldest] = [line for line in text.splitlines() if line.startswith("treadle_oldest_due")]
         assert 0 <= float(oldest.split()[1]) < 60
+
+
+async def refuse(*_: object) -> None:
+    raise StoreUnavailable("db.example", "connection refused")
+
+
+async def hang(*_: object) -> None:
+    await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize(
+    ("outage", "reason"), [(refuse, "connection refused"), (hang, "did not answer for 50 ms")]
+)
+def test_other_metrics_are_served_while_the_store_is_not_available(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    outage: Callable[..., object],
+    reason: str,
+) -> None:
+    registry = CollectorRegistry()
+    MeasuredEvents(registry=registry)
+    with open_store("memory:") as store:
+        registry.register(StoreCollector(store, timeout_ms=50))
+        assert "treadle_store_up 1.0" in generate_latest(registry).decode()
+        monkeypatch.setattr(Runs, "count", outage)
+        text = generate_latest(registry).decode()
+        assert "treadle_store_up 0.0" in text
+        assert "treadle_deliveries_running 0.0" in text
+        assert "treadle_entries{" not in text
+        assert reason in caplog.text
+        monkeypatch.undo()
+        assert "treadle_store_up 1.0" in generate_latest(registry).decode()
 
 
 def test_traces_and_metrics_end_in_any_order() -> None:
