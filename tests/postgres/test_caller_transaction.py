@@ -172,6 +172,54 @@ async def test_a_connection_whose_rows_are_dictionaries_is_accepted(
     assert await store.threads.load("t") is not None
 
 
+@pytest.mark.parametrize("cursor", [psycopg.ClientCursor, psycopg.RawCursor])
+async def test_a_connection_whose_cursors_bind_otherwise_is_accepted(
+    store: Store, postgres_url: str, cursor: type[psycopg.Cursor[Any]]
+) -> None:
+    with psycopg.connect(postgres_url, cursor_factory=cursor) as connection:
+        await store.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
+        connection.commit()
+        assert connection.cursor_factory is cursor
+    assert await store.threads.load("t") is not None
+
+
+async def test_an_event_loop_s_connection_whose_cursors_bind_otherwise_is_accepted(
+    store: Store, postgres_url: str
+) -> None:
+    connecting = psycopg.AsyncConnection.connect(
+        postgres_url, cursor_factory=psycopg.AsyncRawCursor
+    )
+    async with await connecting as connection:
+        await store.commit((CreateThread(thread=Thread(id="t")),), connection=connection)
+        await connection.commit()
+    assert await store.threads.load("t") is not None
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+async def test_the_error_says_that_the_server_has_ended_the_session(
+    url: str,
+    store: Store,
+    postgres_url: str,
+    connection: psycopg.AsyncConnection[Any],
+    blocking: bool,
+) -> None:
+    await store.threads.create(Thread(id="t"))
+    await store.commit((AppendThread(thread_id="t", changes=MESSAGE),), connection=connection)
+    other: psycopg.AsyncConnection[Any] | psycopg.Connection[Any]
+    if blocking:
+        other = psycopg.connect(postgres_url)
+    else:
+        other = await psycopg.AsyncConnection.connect(postgres_url)
+    waiting = asyncio.ensure_future(
+        store.commit((AppendThread(thread_id="t", changes=MESSAGE),), connection=other)
+    )
+    await until_blocked(url)
+    await connection.execute("SELECT pg_terminate_backend(%s)", [other.info.backend_pid])
+    with pytest.raises(StoreUnavailable, match="server closed the connection"):
+        await waiting
+    await connection.rollback()
+
+
 async def test_a_batch_that_the_server_aborts_leaves_the_transaction_as_it_was(
     store: Store, postgres_url: str, connection: psycopg.AsyncConnection[Any]
 ) -> None:

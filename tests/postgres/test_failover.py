@@ -4,6 +4,7 @@ A name may lead to a standby for a while after the primary has moved, and a sess
 """
 
 import asyncio
+import select
 import threading
 from collections.abc import Iterator, Sequence
 from uuid import uuid4
@@ -17,7 +18,7 @@ from treadle.backends._deadline import Deadline
 from treadle.backends.postgres._statements import Query
 from treadle.backends.postgres._transactions import Database, Transaction
 from treadle.backends.postgres.backend import PostgresBackend
-from treadle.backends.postgres.connection import Connection
+from treadle.backends.postgres.connection import Connection, connect
 from treadle.backends.postgres.location import Location, parse_location
 from treadle.backends.postgres.schema import migrate
 from treadle.backends.sql.program import Program, Row, Write
@@ -111,3 +112,17 @@ def test_a_write_that_the_server_has_refused_is_not_in_doubt(primary: Primary) -
         transaction.run()
     assert not transaction.is_in_doubt
     database.close()
+
+
+def test_a_session_that_the_server_ends_says_why(postgres_url: str) -> None:
+    location = parse_location(postgres_url)
+    ended = Query("SELECT pg_terminate_backend(pg_backend_pid())")
+    idle = Query("SELECT set_config('idle_in_transaction_session_timeout', '1', true)")
+    with connect(location) as connection, pytest.raises(psycopg.OperationalError) as lost:
+        connection.send([Query("SELECT 1"), ended, Query("SELECT pg_sleep(5)")])
+    assert "due to administrator command" in str(lost.value)
+    with connect(location) as connection, pytest.raises(psycopg.OperationalError) as lost:
+        connection.send([Query("BEGIN"), idle])
+        select.select([connection], [], [], 10)  # it is readable once the server has ended it
+        connection.send([Query("SELECT 1")])
+    assert "idle-in-transaction timeout" in str(lost.value)

@@ -115,7 +115,10 @@ class CallerTransaction:
                     await send((_UNDO,))
                 raise
             except Exception as error:
-                await send((_UNDO,))
+                try:
+                    await send((_UNDO,))
+                except psycopg.Error:  # a lost connection says less than the error that came first
+                    raise error from None
                 if not left or not isinstance(error, CONFLICTS):
                     raise
             else:
@@ -136,8 +139,9 @@ async def _send_async(
 ) -> list[list[Row]]:
     """As `_send`, on a connection of the event loop."""
     async with connection.pipeline():
-        # Rows are tuples, whatever the owner of the connection has chosen.
-        cursors = [connection.cursor(row_factory=tuple_row) for _ in queries]
+        # Rows are tuples, and values are bound by name, whatever the owner of the connection has
+        # chosen for its cursors.
+        cursors = [psycopg.AsyncCursor(connection, row_factory=tuple_row) for _ in queries]
         for cursor, query in zip(cursors, queries, strict=True):
             await cursor.execute(query.text.encode(), query.values)
     return [await each.fetchall() if each.description else [] for each in cursors]
@@ -154,8 +158,7 @@ def _send(connection: "psycopg.Connection[Any]", queries: Sequence[Query]) -> li
     cursors: list[psycopg.Cursor[Row]] = []
     with connection.pipeline() if len(queries) > 1 else nullcontext():
         for query in queries:
-            # Rows are tuples, whatever the owner of the connection has chosen.
-            cursor = connection.cursor(row_factory=tuple_row)
+            cursor = psycopg.Cursor(connection, row_factory=tuple_row)  # as in `_send_async`
             cursors.append(cursor.execute(query.text.encode(), query.values))
     rows: list[list[Row]] = []
     for cursor in cursors:

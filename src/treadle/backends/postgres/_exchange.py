@@ -5,7 +5,7 @@ wait for the socket in between, which costs more than the statements of a commit
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import sha256
 from typing import Any, TypeAlias
@@ -104,11 +104,26 @@ def _name_of(text: bytes) -> bytes:
 
 
 def _results(libpq: PGconn) -> PQGen[list[PGresult]]:
-    """The results of all that was sent, once the server has answered all of it."""
+    """The results of all that was sent, once the server has answered all of it.
+
+    Raises:
+        psycopg.OperationalError: the connection is lost. If the server has said why, so does it.
+    """
+    results: list[PGresult] = []
+    try:
+        yield from _receive(libpq, results)
+    except psycopg.OperationalError as error:
+        last_words = _last_words([*results, *_rest(libpq)])
+        if last_words is None:
+            raise
+        raise psycopg.OperationalError(f"the connection is lost: {last_words}") from error
+    return results
+
+
+def _receive(libpq: PGconn, results: list[PGresult]) -> PQGen[None]:
     while libpq.flush():
         if (yield Wait.RW) & Ready.R:
             libpq.consume_input()
-    results: list[PGresult] = []
     while True:
         while libpq.is_busy():
             yield Wait.R
@@ -116,18 +131,30 @@ def _results(libpq: PGconn) -> PQGen[list[PGresult]]:
         result = libpq.get_result()
         if result is None:  # the end of one statement's answer
             if libpq.status == ConnStatus.BAD:
-                raise psycopg.OperationalError(_loss(results))
+                raise psycopg.OperationalError("the connection is lost")
         elif result.status == ExecStatus.PIPELINE_SYNC:
-            return results
+            return
         else:
             results.append(result)
 
 
-def _loss(results: Sequence[PGresult]) -> str:
-    """That the connection is lost, and why, if the server has said so."""
-    last_words = results[-1].error_field(DiagnosticField.MESSAGE_PRIMARY) if results else None
-    reason = "the connection is lost"
-    return f"{reason}: {last_words.decode(errors='replace')}" if last_words else reason
+def _rest(libpq: PGconn) -> Iterator[PGresult]:
+    """What had come before the connection was lost, and was not yet taken."""
+    ends = 0
+    while libpq.status == ConnStatus.BAD and ends < 2:  # there is none between two answers
+        result = libpq.get_result()
+        ends = ends + 1 if result is None else 0
+        if result is not None:
+            yield result
+
+
+def _last_words(results: Sequence[PGresult]) -> str | None:
+    """Why the server has ended the session, if it has said so."""
+    for result in reversed(results):
+        if result.error_field(DiagnosticField.SEVERITY_NONLOCALIZED) in (b"FATAL", b"PANIC"):
+            reason = result.error_field(DiagnosticField.MESSAGE_PRIMARY) or b""
+            return reason.decode(errors="replace")
+    return None
 
 
 def _bind(query: Query) -> tuple[bytes, _Values]:
