@@ -194,7 +194,7 @@ FINDERS: dict[str, Callable[[WorkingSet], object]] = {
     "find_summary": lambda rows: rows.find_summary("t"),
     "find_summaries": lambda rows: rows.find_summaries(None, None),
     "find_thread_ids": lambda rows: rows.find_thread_ids(None, None),
-    "find_deltas": lambda rows: rows.find_deltas("t", 0),
+    "find_deltas": lambda rows: rows.find_deltas("t", 0, 1),
     "find_claimable": lambda rows: rows.find_claimable(ClaimRequest(consumer="w"), 0),
     "find_documents": lambda rows: rows.find_documents(KeyRange("c")),
     "find_expired": lambda rows: rows.find_expired(5, 1),

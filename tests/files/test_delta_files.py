@@ -157,3 +157,20 @@ async def test_deltas_of_a_deleted_thread_are_not_those_of_its_successor(tmp_pat
         assert await texts(store) is None
         (delta,) = await store.threads.list_deltas("t", 3) or ()
         assert [each.content for each in delta.changes.messages] == ["d"]
+
+
+async def test_a_page_of_deltas_is_a_part_of_all_of_them(tmp_path: Path) -> None:
+    async with open_store(tmp_path) as store:
+        await store.threads.create(Thread(id="t"))
+        for number in range(12):
+            await store.threads.append("t", Message.user(f"first {number}"))
+            if number % 3 == 2:
+                await store.threads.truncate("t", drop=2)
+                await store.threads.append("t", Message.user(f"second {number}"))
+    async with open_store(tmp_path) as store:
+        everything = await store.threads.list_deltas("t", 0)
+        assert everything is not None
+        for after in range(len(everything)):
+            for limit in (1, 3, 200):
+                page = await store.threads.list_deltas("t", after, limit=limit)
+                assert page == everything[after : after + limit]

@@ -95,5 +95,4 @@ class ListDeltas(Query[tuple[ThreadDelta, ...] | None], frozen=True, kw_only=Tru
     def answer(self, rows: ThreadRows, now: int) -> tuple[ThreadDelta, ...] | None:
         """Look them up; fail with `NotFound` without the thread."""
         require_thread(rows, self.thread_id)
-        found = rows.find_deltas(self.thread_id, self.after_version)
-        return found if found is None else found[: self.until_version - self.after_version]
+        return rows.find_deltas(self.thread_id, self.after_version, self.until_version)

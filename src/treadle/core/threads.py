@@ -267,8 +267,13 @@ class ThreadRows(RunRows, Protocol):
         """The ids of the threads with this owner and this parent; None matches all."""
         ...
 
-    def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
-        """The deltas of a thread since `after_version`; None if they are not all known."""
+    def find_deltas(
+        self, thread_id: str, after_version: int, until_version: int
+    ) -> tuple[ThreadDelta, ...] | None:
+        """The deltas of a thread between two versions; None if not all since the first are known.
+
+        The second version is included, and may be beyond the present one.
+        """
         ...
 
     def find_steps(self, thread_id: str) -> tuple[Step, ...]:

@@ -117,8 +117,10 @@ class ShortHistory(MemoryBackend):
 class TrimmedHistory(Tables):
     """Keeps the last five hundred deltas, and does not say that it has lost those before them."""
 
-    def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
-        deltas = super().find_deltas(thread_id, after_version)
+    def find_deltas(
+        self, thread_id: str, after_version: int, until_version: int
+    ) -> tuple[ThreadDelta, ...] | None:
+        deltas = super().find_deltas(thread_id, after_version, until_version)
         return deltas and deltas[-500:]
 
 

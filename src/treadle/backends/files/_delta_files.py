@@ -95,16 +95,32 @@ class DeltaFiles:
             if thread_id not in thread_ids:
                 self._disk.remove(path)
 
-    def since(self, head: ThreadHead, after_version: int) -> tuple[ThreadDelta, ...] | None:
-        """Return the deltas from `after_version` to `head`, or None if they are not all known."""
+    def since(
+        self,
+        head: ThreadHead,
+        messages: Sequence[Message],
+        after_version: int,
+        until_version: int,
+    ) -> tuple[ThreadDelta, ...] | None:
+        """Return the deltas between two versions; None if not all are known from there to `head`.
+
+        Args:
+            head: the thread; it need not have its messages.
+            messages: the messages of the thread.
+            after_version: the deltas after this version.
+            until_version: the deltas up to this one; it may be beyond the present version.
+        """
         if not 0 <= after_version <= head.version:
             return None
         found: list[ThreadDelta] = []
-        past = _PastMessages(head.thread.messages)
+        past = _PastMessages(messages)
         try:
             lines = self._lines(head)
-            while len(found) < head.version - after_version:
-                found.append(past.step_back(next(lines)))
+            for version in range(head.version, after_version, -1):
+                if version > until_version:
+                    past.skip(next(lines))
+                else:
+                    found.append(past.step_back(next(lines)))
         except (StopIteration, *_UNFIT):
             return None
         return tuple(reversed(found))
@@ -188,9 +204,21 @@ class _PastMessages:
                 changes, messages=tuple(map(self._message, line.messages or ()))
             ),
         )
+        self._restore(line, changes)
+        return delta
+
+    def skip(self, line: _Line) -> None:
+        """Go back to the thread before the delta in a line.
+
+        Raises:
+            CorruptRecord, ValueError: it does not fit.
+        """
+        if line.removed:  # most have removed nothing, and need not be decoded
+            self._restore(line, decode(ThreadChangeSet, bytes(line.changes)))
+
+    def _restore(self, line: _Line, changes: ThreadChangeSet) -> None:
         for position, (_, message) in enumerate(line.removed, start=changes.truncated_to or 0):
             self._removed[position] = decode(Message, bytes(message))
-        return delta
 
     def _message(self, stored: msgspec.Raw) -> Message:
         position = _position_or_message(stored)

@@ -47,6 +47,16 @@ class ListedThreads:
             return [self._summaries[key] for key in self._by_owner.of(resource_id)]
         return list(self._summaries.values())
 
+    def summary(self, key: str) -> ThreadSummary | None:
+        """Return the summary of a thread; its file is read only if no listing has it.
+
+        Raises:
+            CorruptRecord: its file is damaged.
+        """
+        if self._changed is not None and key not in self._changed and key in self._summaries:
+            return self._summaries[key]
+        return self._threads.summary(key)
+
     def last_message(self, key: str) -> StoredMessage | None:
         """Return the last message that everybody can see; None, too, if it cannot be read."""
         if key in self._last:

@@ -195,15 +195,19 @@ class FileTables(Tables):
 
     def find_summary(self, thread_id: str) -> ThreadSummary | None:
         """Return the summary of a thread, or None."""
-        return self.threads.summary(thread_id)
+        return self._listed.summary(thread_id)
 
     def find_last_message(self, thread_id: str) -> StoredMessage | None:
         """Return the last message of a thread that everybody can see; None if it is damaged."""
         return self._listed.last_message(thread_id)
 
-    def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
-        """Return the deltas of a thread since `after_version`, or None if not all are known."""
-        return self._delta_files.since(self.threads.whole(thread_id), after_version)
+    def find_deltas(
+        self, thread_id: str, after_version: int, until_version: int
+    ) -> tuple[ThreadDelta, ...] | None:
+        """Return the deltas of a thread between two versions; None if not all are known."""
+        head = self.threads[thread_id].head
+        messages, _ = self.threads.messages(thread_id)
+        return self._delta_files.since(head, messages, after_version, until_version)
 
     def find_steps(self, thread_id: str) -> tuple[Step, ...]:
         """Return the last steps of a thread, oldest first, as far back as they are all known."""

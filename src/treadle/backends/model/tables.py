@@ -257,11 +257,15 @@ class Tables:
         stored = self.threads.get(thread_id)
         return None if stored is None else summarized(stored.head)
 
-    def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
-        """The deltas of a thread since `after_version`; None if they are not all known."""
+    def find_deltas(
+        self, thread_id: str, after_version: int, until_version: int
+    ) -> tuple[ThreadDelta, ...] | None:
+        """The deltas of a thread between two versions; None if not all since then are known."""
         stored = self.threads[thread_id]
         steps = history_since(stored.history, after_version, stored.head.version)
-        return None if steps is None else tuple(step.delta for step in steps)
+        if steps is None:
+            return None
+        return tuple(step.delta for step in steps[: until_version - after_version])
 
     def find_steps(self, thread_id: str) -> tuple[Step, ...]:
         """The last steps of a thread, oldest first, as far back as they are all known."""

@@ -49,7 +49,9 @@ class RefusingTables(Tables):
         """Raise an error: no command may list runs."""
         _refuse(f"runs of thread {thread_id!r}")
 
-    def find_deltas(self, thread_id: str, after_version: int) -> tuple[ThreadDelta, ...] | None:
+    def find_deltas(
+        self, thread_id: str, after_version: int, until_version: int
+    ) -> tuple[ThreadDelta, ...] | None:
         """Raise an error: no command may read deltas."""
         _refuse(f"deltas of thread {thread_id!r}")
 
