@@ -13,10 +13,9 @@ from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import StoredMessage
 from treadle.core.pauses import without_pause
 from treadle.core.read_set import ReadSet
-from treadle.core.run_requests import RunRequest
+from treadle.core.run_requests import request_in
 from treadle.core.threads import ThreadRows
 from treadle.core.turns import run_of
-from treadle.errors import InvalidValue
 
 
 class AskingRows(ThreadRows, ClosingRows, Protocol):
@@ -78,7 +77,7 @@ class SupersedeRuns(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only
         """Return whether an entry asks for a run about one of the messages, or has written one."""
         if any(run.run_id in writers for run in rows.find_runs_of(entry)):
             return True
-        request = _request_in(entry)
+        request = request_in(entry)
         if request is None or request.run_id in self.keeps:
             return False
         if request.run_id in writers or request.behind in _ids_of(found):
@@ -103,10 +102,3 @@ def _is_answer(found: Sequence[StoredMessage]) -> bool:
 
 def _ids_of(found: Sequence[StoredMessage]) -> set[str]:
     return {each.message.id for each in found if each.message.id is not None}
-
-
-def _request_in(entry: MailboxEntry) -> RunRequest | None:
-    try:
-        return RunRequest.of(entry)
-    except InvalidValue:
-        return None

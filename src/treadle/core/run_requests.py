@@ -120,6 +120,14 @@ class RunRequest(Model, frozen=True, kw_only=True):
             raise InvalidValue("entry.payload", f"it asks for no run: {error}") from error
 
 
+def request_in(entry: MailboxEntry) -> RunRequest | None:
+    """Return the request that is the payload of an entry, or None if it is something else."""
+    try:
+        return RunRequest.of(entry)
+    except InvalidValue:
+        return None
+
+
 def record_of(request: RunRequest, entry_id: str) -> RunRecord:
     """Return the record of a requested run when its agent begins it.
 

@@ -8,9 +8,8 @@ import msgspec
 from treadle.core.commands import Command
 from treadle.core.mailboxes import MailboxEntry, MailboxState, is_terminal
 from treadle.core.pauses import Resume
-from treadle.core.run_requests import Answer, Interrupt, RunRequest
+from treadle.core.run_requests import Answer, Interrupt, request_in
 from treadle.core.runs import ANSWERED, EndWait, RunRecord
-from treadle.errors import InvalidValue
 
 
 class Wait(NamedTuple):
@@ -87,8 +86,4 @@ def asked_ids(run: RunRecord) -> Sequence[str]:
 
 def asks_for_run(entry: MailboxEntry) -> bool:
     """Return whether the payload of an entry is a request for a run."""
-    try:
-        RunRequest.of(entry)
-    except InvalidValue:
-        return False
-    return True
+    return request_in(entry) is not None

@@ -11,8 +11,7 @@ from treadle.clock import new_id
 from treadle.core.codec import Json, Model, to_plain
 from treadle.core.ids import RunId, ThreadId
 from treadle.core.mailbox_queries import SearchEntries
-from treadle.core.mailboxes import MailboxEntry
-from treadle.errors import InvalidValue
+from treadle.core.run_requests import request_in
 from treadle.http._ai_sdk_messages import read_messages
 from treadle.http._call import Call
 from treadle.http._event_stream import framed
@@ -96,7 +95,7 @@ async def _resume(call: Call) -> Response:
         SearchEntries(mailbox_id=thread_id, statuses=("queued", "claimed"))
     )
     for entry in found[0].items:
-        wanted = _request_in(entry)
+        wanted = request_in(entry)
         if wanted is not None and wanted.thread_id == thread_id:
             return await _followed(call, wanted, entry.entry_id)
     return no_content()
@@ -109,13 +108,6 @@ async def _followed(call: Call, wanted: RunRequest, entry_id: str) -> Response:
         return _encoded(Encoder(None), stream.replayed(entry_id))
 
     return await stream_of_run(call, stream, begin, _HEADERS)
-
-
-def _request_in(entry: MailboxEntry) -> RunRequest | None:
-    try:
-        return RunRequest.of(entry)
-    except InvalidValue:
-        return None
 
 
 async def _encoded(

@@ -30,7 +30,7 @@ from treadle.core.run_messages import (
     with_messages,
 )
 from treadle.core.run_queries import LoadRun, SearchRuns
-from treadle.core.run_requests import Answer, AnsweredRun, RequestedRun, RunRequest
+from treadle.core.run_requests import Answer, AnsweredRun, RequestedRun, RunRequest, request_in
 from treadle.core.runs import CheckRun, RunRecord
 from treadle.core.thread_commands import AppendThread, CreateThread
 from treadle.core.thread_queries import ListMessages
@@ -275,10 +275,7 @@ class RunRequests:
         Raises:
             AlreadyExists: the entry is something else.
         """
-        try:
-            request = RunRequest.of(entry)
-        except InvalidValue:
-            request = None
+        request = request_in(entry)
         if request is None or all(each.run_id != run.run_id for each in request.resume):
             reason = f"it does not answer run {shorten(run.run_id)}; use another id"
             raise AlreadyExists("mailbox entry", entry.entry_id, reason)
@@ -326,10 +323,7 @@ def _require_same(wanted: RunRequest, entry: MailboxEntry) -> None:
     """Raise `AlreadyExists` if the entry with the run's id does not ask for this run."""
     if entry.mailbox_id != wanted.thread_id:
         raise AlreadyExists("run", wanted.run_id, "another thread has it; use another id")
-    try:
-        asked = RunRequest.of(entry)
-    except InvalidValue:
-        asked = None
+    asked = request_in(entry)
     if asked is None or asked.run_id != wanted.run_id:
         raise AlreadyExists("mailbox entry", wanted.run_id, "it asks for no run; use another id")
 

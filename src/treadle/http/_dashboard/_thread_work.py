@@ -13,7 +13,7 @@ from treadle.core.ids import RunId
 from treadle.core.mailbox_queries import FoundEntries
 from treadle.core.messages import Message
 from treadle.core.run_queries import FoundRuns
-from treadle.core.run_requests import RunRequest
+from treadle.core.run_requests import RunRequest, request_in
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import redirect
@@ -71,10 +71,9 @@ def agent_in(entries: FoundEntries, runs: FoundRuns) -> str | None:
             gone.
     """
     for entry in entries.items:
-        try:
-            return RunRequest.of(entry).agent_id
-        except InvalidValue:
-            continue
+        request = request_in(entry)
+        if request is not None:
+            return request.agent_id
     return next(
         (run.agent_id for run in runs.items if run.source_mailbox_entry_id == run.run_id), None
     )
