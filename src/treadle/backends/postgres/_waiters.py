@@ -76,7 +76,7 @@ class Waiters:
         done: "Future[T]",
         blocked: Blocked | None,
     ) -> None:
-        """Take the first turn, unless the caller has been told that there is none."""
+        """Take the first turn, unless the caller was refused because no thread starts."""
         if done.set_running_or_notify_cancel():
             self._take_turn(attempt, call, done, blocked)
 

@@ -49,6 +49,7 @@ _EXTRA = msgspec.structs.fields(MailboxState)[0].encode_name
 _read_text = msgspec.json.Decoder(str).decode
 _FREE_TEXT_OF_CLAIMS = tuple(name for name in CLAIM_COLUMNS if name in FREE_TEXT)
 _FREE_TEXT_OF_ENTRIES = tuple(name for name in ENTRY_FIELDS if name in FREE_TEXT)
+_FREE_TEXT_OF_MAILBOXES = tuple(name for name in MAILBOX_COLUMNS if name in FREE_TEXT)
 
 
 def read_json(text: str | None) -> Json:
@@ -183,9 +184,7 @@ def _entry_values(
 ) -> dict[str, Any]:
     """The fields of an entry that are columns of their own."""
     values: dict[str, Any] = dict(zip(names, row, strict=True))
-    for name in free_text:
-        if values[name] is not None:
-            values[name] = _read_text(values[name])
+    _read_free_text(values, free_text)
     for name in BOOLEANS:
         if values[name] not in (0, 1):
             raise ValueError(f"{name} is {values[name]!r}, and it should be 0 or 1")
@@ -199,9 +198,14 @@ def read_mailbox(row: Row) -> MailboxState:
     values: dict[str, Any] = dict(zip(MAILBOX_COLUMNS, row, strict=True))
     extra = values.pop("extra")
     values[_EXTRA] = {} if extra is None else read_json(extra) or {}
-    if values["pause_reason"] is not None:
-        values["pause_reason"] = read_json(values["pause_reason"])
+    _read_free_text(values, _FREE_TEXT_OF_MAILBOXES)
     return _checked(values, MailboxState)
+
+
+def _read_free_text(values: dict[str, Any], names: Iterable[str]) -> None:
+    for name in names:
+        if values[name] is not None:
+            values[name] = _read_text(values[name])
 
 
 @naming_damage("run")
