@@ -5,10 +5,34 @@ from types import TracebackType
 import treadle
 from treadle.blocking._portal import Portal
 from treadle.core.commands import Receipt
+from treadle.core.messages import Message
+from treadle.core.run_requests import RequestedRun, RunRequest
+from treadle.store import runs as original
 from treadle.store.documents import DocumentWrites
 from treadle.store.mailbox_writes import MailboxWrites
 from treadle.store.runs import RunWrites
 from treadle.store.threads import ThreadWrites
+
+
+class BatchRuns(RunWrites):
+    """Writes to runs in a batch, and requests for runs that commit with it."""
+
+    def __init__(self, runs: original.BatchRuns, portal: Portal) -> None:
+        super().__init__(runs._write)  # pyright: ignore[reportPrivateUsage] - its twin
+        self._runs = runs
+        self._portal = portal
+
+    def request(
+        self, request: RunRequest, /, *messages: Message, sender_id: str | None = None
+    ) -> RequestedRun:
+        """Ask for a run in the commit of the batch, as `request` of the batches of `treadle.Store`.
+
+        Raises:
+            AlreadyExists, NotWaiting, RunConflict: as for `Runs.request`, also at the end of the
+                block.
+            InvalidId, InvalidValue: as for `Runs.request`.
+        """
+        return self._portal.call(self._runs.request(request, *messages, sender_id=sender_id))
 
 
 class Batch:
@@ -20,8 +44,8 @@ class Batch:
 
     threads: ThreadWrites
     """Writes to threads."""
-    runs: RunWrites
-    """Writes to runs."""
+    runs: BatchRuns
+    """Writes to runs, and requests for them."""
     mailboxes: MailboxWrites
     """Writes to mailboxes, and `MailboxWrites.hold`."""
     documents: DocumentWrites
@@ -31,7 +55,7 @@ class Batch:
         self._batch = batch
         self._portal = portal
         self.threads = batch.threads
-        self.runs = batch.runs
+        self.runs = BatchRuns(batch.runs, portal)
         self.mailboxes = batch.mailboxes
         self.documents = batch.documents
 

@@ -78,9 +78,10 @@ def _interrupt_in(given: Json) -> Interrupt | None:
 class RunRequest(Model, frozen=True, kw_only=True):
     """The payload of an entry that asks for a run. The messages are in the thread already.
 
-    `Runs.request` sends it, as the HTTP API does. To ask in a batch of your own, append the
-    messages in it, and `step.mailboxes.send(thread_id, RunRequest(…), entry_id=run_id)`. The entry
-    has the id of the run, so the run can be cancelled by its id before it begins.
+    `Runs.request` sends it, as the HTTP API does, and `step.runs.request` in a batch of your own.
+    By hand, append the messages, and
+    `step.mailboxes.send(thread_id, RunRequest(…), entry_id=run_id)`. The entry has the id of the
+    run, so the run can be cancelled by its id before it begins.
     """
 
     agent_id: str

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from treadle.core.commands import Command, Commands, Receipt
 from treadle.store.documents import DocumentWrites
 from treadle.store.mailbox_writes import MailboxWrites
-from treadle.store.runs import RunWrites
+from treadle.store.runs import BatchRuns, Runs
 from treadle.store.threads import ThreadWrites
 from treadle.store.writes import Write
 
@@ -67,19 +67,20 @@ class Batch:
 
     Nothing is written before the block ends; then all of it is written or nothing. An exception in
     the block writes nothing. The writes of a batch are not awaited. Their results are available
-    after the block: `sent.result` for `sent = step.mailboxes.send(...)`.
+    after the block: `sent.result` for `sent = step.mailboxes.send(...)`. Only
+    `step.runs.request(...)` is awaited: it looks at the store.
 
     If a write fails, leaving the block raises its error; `TreadleError.command` names the write.
     A batch that has writes and is dropped without being entered warns with `RuntimeWarning`.
     """
 
-    def __init__(self, commit: Commit) -> None:
+    def __init__(self, commit: Commit, runs: Runs) -> None:
         self._commit = commit
         self._writes = writes = _Writes()
         self.threads = ThreadWrites(writes.add)
         """Writes to threads."""
-        self.runs = RunWrites(writes.add)
-        """Writes to runs."""
+        self.runs = BatchRuns(writes.add, runs)
+        """Writes to runs, and requests for them."""
         self.mailboxes = MailboxWrites(writes.add)
         """Writes to mailboxes, and `MailboxWrites.hold`."""
         self.documents = DocumentWrites(writes.add)

@@ -160,6 +160,22 @@ class RunRequests:
 
     # --- requests ---------------------------------------------------------------------------------
 
+    async def plan(
+        self, wanted: RunRequest, messages: Sequence[Message], sender_id: str | None
+    ) -> tuple[RequestedRun, Commands]:
+        """Return what asks for a run, for a batch of the caller's; nothing if it was known.
+
+        The commands fail together if somebody asks for the run, or answers what it answers, before
+        they are committed.
+
+        Raises:
+            InvalidValue, AlreadyExists, NotWaiting, RunConflict: as for `request`.
+        """
+        named_messages = named(messages, wanted.run_id)
+        return await self._plan(
+            wanted, named_messages, False, repeats_answers=False, only_user=False, by=sender_id
+        )
+
     async def _request(
         self,
         wanted: RunRequest,
@@ -169,6 +185,33 @@ class RunRequests:
         only_user: bool,
         sender_id: str | None,
     ) -> RequestedRun:
+        asked, commands = await self._plan(
+            wanted,
+            messages,
+            removes_rest,
+            repeats_answers=repeats_answers,
+            only_user=only_user,
+            by=sender_id,
+        )
+        if not commands:
+            return asked
+        receipt = await self._commit(commands)
+        for command, result in zip(commands, receipt.results, strict=True):
+            if isinstance(command, TruncateThread):
+                # What others append meanwhile is shown, too; what was to be removed is not.
+                return msgspec.structs.replace(asked, version=result.version)
+        return asked
+
+    async def _plan(
+        self,
+        wanted: RunRequest,
+        messages: Sequence[Message],
+        removes_rest: bool,
+        *,
+        repeats_answers: bool,
+        only_user: bool,
+        by: str | None,
+    ) -> tuple[RequestedRun, Commands]:
         thread_id = wanted.thread_id
         head, earlier = await self._read(
             LoadHead(thread_id=thread_id), LoadEntry(entry_id=wanted.run_id)
@@ -186,7 +229,7 @@ class RunRequests:
             is_behind=is_behind(page, messages),
         )
         if earlier is not None:
-            return asked
+            return asked, ()
         unknown = new_of(page, messages)
         new = said_by_user(unknown) if only_user else unknown
         if len(new) < len(unknown):  # the client shows what the thread does not get
@@ -194,19 +237,13 @@ class RunRequests:
         answers, waits = await self._find_answered(wanted, repeats_answers, may_be_none=bool(new))
         wanted = msgspec.structs.replace(wanted, resume=answers)
         cuts = _cuts(wanted, page, messages, waits) if removes_rest else ()
-        receipt = await self._commit(
-            (
-                CheckRun(run_id=wanted.run_id, thread_id=thread_id),
-                *([_create(wanted)] if head is None else cuts),
-                *_append(thread_id, of_run(new, wanted.run_id)),
-                *ends_of(thread_id, waits, sender_id),
-                _send(with_messages(wanted, new, messages, page), sender_id, waits),
-            )
+        return asked, (
+            CheckRun(run_id=wanted.run_id, thread_id=thread_id),
+            *([_create(wanted)] if head is None else cuts),
+            *_append(thread_id, of_run(new, wanted.run_id)),
+            *ends_of(thread_id, waits, by),
+            _send(with_messages(wanted, new, messages, page), by, waits),
         )
-        if not cuts:
-            return asked
-        # What others append meanwhile is shown, too; what was to be removed is not.
-        return msgspec.structs.replace(asked, version=receipt.results[2].version)
 
     async def _find_answered(
         self, wanted: RunRequest, may_be_old: bool, *, may_be_none: bool

@@ -170,6 +170,46 @@ class RunWrites:
         return self._write(DeleteRun(run_id=run_id))
 
 
+class BatchRuns(RunWrites):
+    """Writes to runs in a batch, and requests for runs that commit with it."""
+
+    def __init__(self, write: NewWrite, runs: "Runs") -> None:
+        super().__init__(write)
+        self._requests = runs._requests
+
+    async def request(
+        self, request: RunRequest, /, *messages: Message, sender_id: str | None = None
+    ) -> RequestedRun:
+        """Ask for a run in the commit of the batch, such as an agent that asks another one.
+
+        It looks at the store now, and adds to the batch what `Runs.request` would commit. A run
+        that was asked for before adds nothing, so a handler that is tried again asks once. If
+        somebody asks for the run between the look and the commit, the batch fails, and its next
+        try finds the request. In a handler that is a plain function, it is
+        `delivery.call(step.runs.request(…))`.
+
+        It does not see what the batch writes: leave it to this call to create the thread.
+
+        Args:
+            request: as for `Runs.request`.
+            messages: as for `Runs.request`.
+            sender_id: who asks, for the entry's `sender_id`.
+
+        Raises:
+            AlreadyExists, NotWaiting, RunConflict: as for `Runs.request`, also at the end of the
+                block.
+            InvalidId, InvalidValue: as for `Runs.request`.
+        """
+        wanted = checked_request(request)
+        for number, message in enumerate(messages):
+            check_message(message, f"request.messages[{number}]")
+        check_sender(sender_id, "request")
+        asked, commands = await self._requests.plan(wanted, messages, sender_id)
+        for command in commands:
+            self._write(command)
+        return asked
+
+
 class Runs(RunWrites):
     """Records of agents' executions."""
 

@@ -150,7 +150,7 @@ class Store:
 
         With `connection`, they join its transaction, as for `commit`.
         """
-        return Batch(partial(self.commit, connection=connection))
+        return Batch(partial(self.commit, connection=connection), self.runs)
 
     async def commit(self, batch: Commands, *, connection: object = None) -> Receipt:
         """Commit commands (see `treadle.commands`) together, all or none.

@@ -15,6 +15,7 @@ from treadle.core.pauses import Pause
 from treadle.core.taking import Take
 from treadle.core.threads import ThreadHead
 from treadle.store.batch import Batch, Commit
+from treadle.store.runs import Runs
 from treadle.store.store import Store
 from treadle.worker._attempt import Attempt, Ends, accepted, ended, settling, with_ends
 from treadle.worker._lease import Lease, within
@@ -34,10 +35,11 @@ class DeliveryBatch(Batch):
     def __init__(
         self,
         commit: Commit,
+        runs: Runs,
         call: Callable[[Coroutine[Any, Any, None]], None],
         is_on_loop: Callable[[], bool],
     ) -> None:
-        super().__init__(commit)
+        super().__init__(commit, runs)
         self._call = call
         self._is_on_loop = is_on_loop
 
@@ -207,7 +209,7 @@ class Delivery:
         async def commit(commands: Commands) -> Receipt:
             return await shielded(self._commit(commands, end, more))
 
-        return DeliveryBatch(commit, self.call, partial(_runs_on, self._loop))
+        return DeliveryBatch(commit, self._store.runs, self.call, partial(_runs_on, self._loop))
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Await `work` on the worker's event loop, from a handler that runs in a thread.
