@@ -36,6 +36,7 @@ class MailboxWrites:
         dedupe_key: str | None = None,
         priority: int = 0,
         delay_ms: int = 0,
+        due_at: int | None = None,
         sender_id: str | None = None,
         origin: EntryOrigin = "external",
         entry_id: str | None = None,
@@ -57,6 +58,8 @@ class MailboxWrites:
                 True, and `Sent.entry` is the entry that has it.
             priority: 0..255; entries of a higher priority are claimed first.
             delay_ms: how many milliseconds from now the entry is due.
+            due_at: when it is due, in unix milliseconds, instead of a delay; at once if that is not
+                later than now.
             sender_id: who sends it; kept for readers, as `origin` is.
             origin: "external", or "internal" if an agent sends it.
             entry_id: the id of the entry, which no other entry of the store may have; a new one by
@@ -75,6 +78,7 @@ class MailboxWrites:
                 dedupe_key=dedupe_key,
                 priority=priority,
                 delay_ms=delay_ms,
+                due_at=due_at,
                 sender_id=sender_id,
                 origin=origin,
                 entry_id=entry_id,

@@ -315,7 +315,7 @@ class Enqueue(Command[None], frozen=True, kw_only=True):
 
 
 class Send(TimedCommand[Sent], frozen=True, kw_only=True):
-    """Enqueues an entry of the mailbox's current generation, due after `delay_ms`.
+    """Enqueues an entry of the mailbox's current generation, due after `delay_ms` or at `due_at`.
 
     Result: `Sent`. If the mailbox has seen `dedupe_key`, nothing is put.
     """
@@ -327,6 +327,8 @@ class Send(TimedCommand[Sent], frozen=True, kw_only=True):
     dedupe_key: str | None = None
     priority: Priority = 0
     delay_ms: Time = 0
+    due_at: Time | None = None
+    """When it is due; at once if that is not later than now."""
     sender_id: str | None = None
     origin: EntryOrigin = "external"
     follows: EntryId | None = None
@@ -335,6 +337,11 @@ class Send(TimedCommand[Sent], frozen=True, kw_only=True):
     It has the priority of that entry, and is due when that is. If that entry has ended, or is in
     another mailbox, it changes nothing.
     """
+
+    def check(self) -> None:
+        """Refuse two times at which it is due."""
+        if self.delay_ms and self.due_at is not None:
+            raise InvalidValue("send.due_at", "give either due_at or delay_ms, not both")
 
     def touches(self, read_set: ReadSet) -> None:
         """The new entry's id, its mailbox, the dedupe key, and the entry that it follows."""
@@ -353,12 +360,16 @@ class Send(TimedCommand[Sent], frozen=True, kw_only=True):
             _enqueue(rows, entry)
             return Sent(entry=entry)
         state = rows.mailboxes.get(self.mailbox_id)
-        turn = None if self.delay_ms else next_turn(state, now)
+        is_delayed = self.delay_ms > 0 if self.due_at is None else self.due_at > now
+        turn = None if is_delayed else next_turn(state, now)
         entry = self._entry(rows, turn, now)
         _enqueue(rows, entry)
         if turn is not None:
             put_last_turn(rows, entry.mailbox_id, turn)
         return Sent(entry=entry)
+
+    def _due(self, now: int) -> int:
+        return later(now, self.delay_ms) if self.due_at is None else max(self.due_at, now)
 
     def _entry(self, rows: MailboxRows, turn: int | None, now: int) -> MailboxEntry:
         state = rows.mailboxes.get(self.mailbox_id)
@@ -372,7 +383,7 @@ class Send(TimedCommand[Sent], frozen=True, kw_only=True):
             priority=self.priority,
             dedupe_key=self.dedupe_key,
             generation=state.current_generation if state else 0,
-            available_at=later(now, self.delay_ms),
+            available_at=self._due(now),
             turn=turn,
             closes_runs=True,
             created_at=now,

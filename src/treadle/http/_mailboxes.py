@@ -61,6 +61,8 @@ class NewEntry(Fields, frozen=True, kw_only=True):
     """Entries of a higher one are claimed first."""
     delay_ms: Time = 0
     """In how many milliseconds it is due."""
+    due_at: Time | None = None
+    """When it is due, in unix milliseconds, instead of `delay_ms`; at once if that has passed."""
     sender_id: str | None = None
     """Who sends it; for a principal that has an owner, it is the principal's id."""
     origin: EntryOrigin = "external"
@@ -197,6 +199,7 @@ async def _send(call: Call) -> Response:
         dedupe_key=_dedupe_key(call, body),
         priority=body.priority,
         delay_ms=body.delay_ms,
+        due_at=body.due_at,
         sender_id=body.sender_id,
         origin=body.origin,
     )

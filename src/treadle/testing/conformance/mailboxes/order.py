@@ -1,6 +1,6 @@
 """Order: what is sent to a mailbox is claimed in that order, and a retry may keep its order."""
 
-from treadle import Store
+from treadle import InvalidValue, Store
 from treadle.backends.base import Guarantee
 from treadle.commands import Send
 from treadle.testing._harness.builders import (
@@ -11,7 +11,7 @@ from treadle.testing._harness.builders import (
     entry,
 )
 from treadle.testing._harness.check import Checks
-from treadle.testing._harness.expect import expect
+from treadle.testing._harness.expect import expect, refused
 from treadle.testing.clock import ManualClock
 
 checks = Checks(__name__)
@@ -64,6 +64,25 @@ async def what_is_due_in_the_meantime_does_not_hold_back_what_is_due_at_once(
     expect(await work_off(store, "box"), ["one", "two"])
     clock.now += 60_000
     expect(await work_off(store, "box"), ["in a minute"])
+
+
+@checks.add(Guarantee.ORDER_IS_KEPT)
+async def what_is_due_at_a_time_waits_for_it_and_is_due_at_once_after_it(
+    store: Store, clock: ManualClock
+) -> None:
+    at = clock.now + 100
+    later = (await store.mailboxes.send("box", "at a time", due_at=at)).entry
+    expect((later.available_at, later.turn), (at, None))
+    await store.mailboxes.send("box", "long ago", due_at=clock.now - HOUR_MS)
+    await store.mailboxes.send("box", "now", due_at=clock.now)
+    await store.mailboxes.send("box", "at once")
+    expect(await work_off(store, "box"), ["long ago", "now", "at once"])
+    clock.now = at - 1
+    expect(await work_off(store, "box"), [])
+    clock.now = at
+    expect(await work_off(store, "box"), ["at a time"])
+    with refused(InvalidValue):
+        await store.mailboxes.send("box", "both", due_at=at, delay_ms=1)
 
 
 @checks.add(Guarantee.ORDER_IS_KEPT)
