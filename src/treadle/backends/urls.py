@@ -3,14 +3,18 @@
 import os
 import re
 from pathlib import Path
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from treadle.backends._spelling import find_habit_in_path, find_habit_in_url
 from treadle.errors import InvalidValue, shorten
 
 _DATABASE_FILES = (".db", ".db3", ".sqlite", ".sqlite3")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # two letters at least: C: is a drive
-_SECRETS = re.compile(r"((?:^|[?&\s])[a-z_]*(?:password|secret)=)('[^']*'|[^&\s]+)")
+_NAME_OF_SECRET = r"[a-z_]*(?:password|secret|scram_client_key|scram_server_key)"
+"""The parameters of libpq that let somebody log in, or pass for the server."""
+_SECRETS = re.compile(rf"((?:^|[?&\s]){_NAME_OF_SECRET}=)('[^']*'|[^&\s]+)")
+_ESCAPED = re.compile(r"([?&]([^=?&\s]*%[^=?&\s]*)=)[^&\s]+")
+"""A parameter whose name has numbers for letters, which libpq reads as the name itself."""
 _PASSWORD = re.compile(r"(?<=//)([^:/@?]*):.+@", re.DOTALL)
 
 
@@ -77,7 +81,13 @@ def without_password(url: str) -> str:
 
     If the URL is malformed, more than the password may be removed.
     """
-    return _PASSWORD.sub(r"\1:***@", _SECRETS.sub(r"\1***", url))
+    bare = _ESCAPED.sub(_without_secret, _SECRETS.sub(r"\1***", url))
+    return _PASSWORD.sub(r"\1:***@", bare)
+
+
+def _without_secret(parameter: re.Match[str]) -> str:
+    is_secret = re.fullmatch(_NAME_OF_SECRET, unquote(parameter[2])) is not None
+    return f"{parameter[1]}***" if is_secret else parameter[0]
 
 
 def _refuse(url: str, reason: str | None) -> None:
