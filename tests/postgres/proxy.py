@@ -56,6 +56,9 @@ class Proxy:
         traceback: TracebackType | None,
     ) -> None:
         self.resume()
+        # Ends `accept` in its thread. A close alone does not; and if a signal interrupts it later,
+        # it is called again with the same number, which may by then be that of another proxy.
+        self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         self._own_folder.cleanup()
 
@@ -96,7 +99,7 @@ class Proxy:
 
     def until_connected(self) -> None:
         """Return once a client connects that is not served."""
-        assert self._connected.wait(30)
+        assert self._connected.wait(120)
 
     def resume(self) -> None:
         """Close what has stalled, and serve new connections."""
