@@ -121,6 +121,7 @@ CHOSEN: dict[str, Any] = {
     "listHeads.after": None,
     "appendThread.changes.truncated_to": None,
     "truncateThread.keep": None,
+    "send.due_at": None,
     "putDocument.expires_in_ms": None,
     "createDocument.expires_in_ms": None,
     "ensureDocument.expires_in_ms": None,

@@ -71,6 +71,7 @@ FIXED: dict[str, Any] = {
     "saveThread.expected": 0,
     "truncateThread.expected": 0,
     "truncateThread.keep": None,
+    "send.due_at": None,
     "updateThread.expected": 0,
     "checkThread.expected": 0,
     "deleteThread.expected": 0,
