@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from treadle import CorruptRecord, Store, open_store
+from treadle import CorruptRecord, Store, StoreUnavailable, open_store
+from treadle.backends.files import _journal
+from treadle.backends.files._collection_files import CollectionChange, CollectionFiles
 from treadle.backends.files.doctor import examine, move_aside
 
 
@@ -193,3 +195,46 @@ def test_names_in_the_folder_that_are_no_ids_are_ignored(tmp_path: Path) -> None
     (folder / "con.jsonl").write_bytes(b"{}")
     (folder / "notes.txt").write_bytes(b"{}")
     assert [each.path for each in examine(tmp_path).findings] == ["_treadle/documents/con.jsonl"]
+
+
+async def test_files_are_rewritten_one_by_one_when_traces_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them together may be more than a record can have, and than fits into memory."""
+    monkeypatch.setattr(_journal, "_LARGEST_PAYLOAD", 200_000)
+    async with open_store(tmp_path) as store:
+        for number in range(4):
+            await store.documents.put(f"c{number}", "stays", "x" * 100_000)
+            await store.documents.put(f"c{number}", "ann", "her text")
+        assert (await store.erase("ann")).documents == 4
+        for number in range(4):
+            assert b"her text" not in file_of(tmp_path, f"c{number}").read_bytes()
+            found = await store.documents.load(f"c{number}", "stays")
+            assert found is not None
+            assert len(found.value) == 100_000
+
+
+async def test_a_rewriting_that_fails_in_between_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, calls = CollectionFiles.write, 0
+
+    def fail_once(files: CollectionFiles, name: str, change: CollectionChange) -> None:
+        nonlocal calls
+        calls += change.is_whole
+        if calls == 2:
+            raise OSError("no space is left")
+        write(files, name, change)
+
+    async with open_store(tmp_path) as store:
+        for number in range(3):
+            await store.documents.put(f"c{number}", "stays", number)
+            await store.documents.put(f"c{number}", "ann", "her text")
+        monkeypatch.setattr(CollectionFiles, "write", fail_once)
+        with pytest.raises(StoreUnavailable, match="no space is left"):
+            await store.erase("ann")
+        calls += 1  # there is space again
+        for number in range(3):
+            assert await values(store, f"c{number}") == {("stays",): number}
+        assert (await store.erase("ann")).documents == 0
+        assert all(len(file_of(tmp_path, f"c{n}").read_bytes().splitlines()) == 1 for n in range(3))

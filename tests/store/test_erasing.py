@@ -224,7 +224,7 @@ async def test_a_write_beside_a_cleaning_that_fails_is_acknowledged(
         def fail(self: object) -> None:
             raise OSError("no space is left")
 
-        monkeypatch.setattr("treadle.backends.files._replica.Replica.commit_compaction", fail)
+        monkeypatch.setattr("treadle.backends.files._replica.Replica.compact", fail)
         cleaning = asyncio.ensure_future(store.erase("nobody"))
         creating = asyncio.gather(
             *(store.threads.create(Thread(id=f"t{number}")) for number in range(50))

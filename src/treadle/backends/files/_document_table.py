@@ -255,8 +255,11 @@ class DocumentTable(RowTable[Document]):
         return Lines(collection, start, tuple(lines))
 
     def compacted(self) -> Iterator[Whole]:
-        """Yield the entries that leave out of each file what is dead; damaged files stay."""
-        for name in self._files.names():
+        """Yield the entries that leave out of each file what is dead; damaged files stay.
+
+        Carry out each before the next one is asked for: together they may not fit into memory.
+        """
+        for name in list(self._files.names()):
             data = self._files.read(name)
             index = CollectionIndex(name, data, self._files.where(name))
             if index.is_compact or index.damaged:

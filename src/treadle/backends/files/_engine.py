@@ -386,11 +386,10 @@ class Engine:
     def _clean(self, replica: Replica) -> None:
         """Remove from the files what was deleted, and replace all journals by a new one."""
         try:
-            entries = replica.commit_compaction()
+            replica.compact()
         except BaseException as error:
             self._take_back(replica.journal, error)
             raise
-        replica.write_files([], entries)
         self._delta_files.remove_others(replica.tables.threads)
         replica.journal.sync()
         replica.move_to(self._start_journal(replica.journal.position.journal + 1))

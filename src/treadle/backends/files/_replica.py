@@ -147,12 +147,11 @@ class Replica:
                 contents[key] = None
         return contents
 
-    def commit_compaction(self) -> list[Entry]:
-        """Write to the journal what the files of documents are without what was deleted."""
-        entries: list[Entry] = list(self.tables.documents.compacted())
-        if entries:
-            self.journal.append([encode_entries(entries)], sync=True)
-        return entries
+    def compact(self) -> None:
+        """Leave out of the files of documents what was deleted, one after the other."""
+        for entry in self.tables.documents.compacted():
+            self.journal.append([encode_entries([entry])], sync=True)
+            self.write_files([], [entry])
 
     def _read_on(self) -> Iterator[Sequence[Entry]]:
         for record in self.journal.read_on():
