@@ -230,6 +230,8 @@ class SchemaTooOld(TreadleError):
 
 def shorten(value: object, limit: int = 80) -> str:
     """Return `repr(value)`, cut to `limit` characters, for messages about a caller's value."""
+    if isinstance(value, str) and len(value) > limit:
+        value = value[:limit]  # what is cut need not be written first; it may be of megabytes
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # integers of thousands of digits, too deep a nesting

@@ -436,7 +436,7 @@ def _fixed_default(field: msgspec.structs.FieldInfo) -> object:
 
 def _choices(kind: type[Model], place: str) -> tuple[object, ...]:
     """The values that may stand at a place such as `.messages[0].role`, if there are only some."""
-    found: tuple[msgspec.inspect.Type, ...] = (msgspec.inspect.type_info(kind),)
+    found: tuple[msgspec.inspect.Type, ...] = (_type_of(kind),)
     for name, index in _STEP.findall(place):
         if index:
             found = _flat(one.item_type for one in found if isinstance(one, VarTupleType))
@@ -444,6 +444,12 @@ def _choices(kind: type[Model], place: str) -> tuple[object, ...]:
             fields = [field for one in found if isinstance(one, StructType) for field in one.fields]
             found = _flat(field.type for field in fields if field.encode_name == name)
     return tuple(value for one in found if isinstance(one, LiteralType) for value in one.values)
+
+
+@cache
+def _type_of(kind: type[Model]) -> msgspec.inspect.Type:
+    """The fields of a model and of the models in them; to find them out takes milliseconds."""
+    return msgspec.inspect.type_info(kind)
 
 
 def _flat(kinds: Iterable[msgspec.inspect.Type]) -> tuple[msgspec.inspect.Type, ...]:
