@@ -157,12 +157,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Keep what was collected out of the garbage collector's way.
+    """Keep what was collected, and what is garbage now, out of the garbage collector's way.
 
     Tests that look for what is left behind collect garbage themselves, which would read thirteen
     thousand tests again and again. Otherwise it seldom runs: it would find little to free.
     """
-    _freeze()
+    gc.freeze()
     gc.set_threshold(50_000)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 import treadle.commands
 from treadle.commands import Command, TimedCommand
@@ -15,6 +16,7 @@ from treadle.testing._harness.strategies import commands
 from treadle.testing._harness.strategies.questions import Question, questions
 from treadle.testing.builtin_subjects import FILES, SQLITE
 from treadle.testing.clock import START
+from treadle.testing.conformance.concurrency import races
 
 LONG = settings(
     SHORT,
@@ -38,6 +40,17 @@ def test_a_long_history_is_the_model_s(tmp_path: Path, subject: Subject, handles
     compare_histories(subject, tmp_path, (handles,), LONG)
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("subject", [FILES, SQLITE], ids=["files", "sqlite"])
+@pytest.mark.parametrize("names", races.RACES)
+def test_races_at_full_speed_end_as_one_after_the_other_many_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subject: Subject, names: str
+) -> None:
+    monkeypatch.setattr(races, "ROUNDS", 300)
+    one, other = races.RACES[names]
+    races.two_processes_at_full_speed_act_one_after_the_other(subject, tmp_path, one, other)
+
+
 def test_histories_are_made_of_every_command() -> None:
     world = commands.World(START, ["e0"], [("e0", "token")], {"m0": 0}, {"t0": 0})
     public = [getattr(treadle.commands, name) for name in treadle.commands.__all__]
@@ -45,10 +58,10 @@ def test_histories_are_made_of_every_command() -> None:
     missing = kinds - {Command, TimedCommand}
     assert len(missing) > 20
 
-    @settings(max_examples=2_000, phases=[Phase.generate], derandomize=True)
-    @given(commands.commands(world))
-    def meet(command: AnyCommand) -> None:
-        missing.discard(type(command))
+    @settings(max_examples=200, phases=[Phase.generate], derandomize=True)
+    @given(st.lists(commands.commands(world), min_size=20))
+    def meet(drawn: list[AnyCommand]) -> None:
+        missing.difference_update(map(type, drawn))
         if not missing:
             raise AllMet
 

@@ -27,8 +27,7 @@ HUGE = 2**24
 
 def text_of(size: int) -> str:
     """A text of a little more than `size` bytes, which shows where a part of it is lost."""
-    line = "line {:08} 🧵 ß\n"
-    return "".join(line.format(number) for number in range(size // 20 + 1))
+    return "".join([f"line {number:08} 🧵 ß\n" for number in range(size // 20 + 1)])
 
 
 def require_same(found: object, expected: object) -> None:
