@@ -150,7 +150,8 @@ class StoreCollector(Collector):
     `treadle_entries_scheduled`, `treadle_entries_retrying`, `treadle_entries_paused`,
     `treadle_leases_expired` and `treadle_oldest_due_seconds`. All entries are counted each time.
     While the store is not available, `treadle_store_up` is 0, and the others are left out: the
-    metrics of workers, such as their outages, are served all the same.
+    metrics of workers, such as their outages, are served all the same. Register one: the metrics
+    of two have the same names.
 
     Args:
         store: an open store. It is used in the thread in which metrics are asked for.

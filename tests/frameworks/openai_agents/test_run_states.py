@@ -1,3 +1,7 @@
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 from agents import Agent, Runner, function_tool
 from agents.testing import ScriptedModel
@@ -44,6 +48,31 @@ async def test_a_run_waits_in_a_document(store: Store, session: TreadleSession) 
         await put_run_state(store, ("chat", "1"), again.to_state(), expected=0)
     version = written.result.version
     await put_run_state(store, ("chat", "1"), again.to_state(), expected=version)
+
+
+@dataclass
+class Customer:
+    """The context of an application's runs."""
+
+    name: str
+
+
+async def test_the_context_of_an_application_comes_back(store: Store) -> None:
+    clerk = agent()
+    result = await Runner.run(clerk, "Pay 40.", context=Customer("Anna"))
+
+    def write(context: Any) -> dict[str, Any]:
+        return {"customer": context.name}
+
+    def read(value: Mapping[str, Any]) -> Customer:
+        return Customer(value["customer"])
+
+    state = result.to_state()
+    await put_run_state(store, "x", state, context_serializer=write, strict_context=True)
+    found = await load_run_state(store, "x", clerk, context_deserializer=read)
+    assert found is not None
+    assert found._context is not None
+    assert found._context.context == Customer("Anna")
 
 
 async def test_there_is_no_run_under_another_key(store: Store) -> None:

@@ -15,7 +15,12 @@ ContextT = TypeVar("ContextT")
 
 
 def put_run_state(
-    writes: Store | Batch, key: AnyKey, state: RunState[Any, Any], *, expected: int | None = None
+    writes: Store | Batch,
+    key: AnyKey,
+    state: RunState[Any, Any],
+    *,
+    expected: int | None = None,
+    **options: Any,
 ) -> Write[Stored]:
     """Keep the state of a run in a document, for example until somebody approves a tool call.
 
@@ -26,12 +31,14 @@ def put_run_state(
         key: the key of the document in the collection `openai-run-states`.
         state: the run.
         expected: the version that the document must have; 0: it must not exist.
+        options: what `RunState.to_json` takes further, such as `context_serializer`, for a context
+            that is no mapping.
 
     Raises:
         VersionConflict: the document is not at version `expected`.
         InvalidValue: the state cannot be stored; the message says where.
     """
-    return writes.documents.put(RUN_STATES, key, state.to_json(), expected=expected)
+    return writes.documents.put(RUN_STATES, key, state.to_json(**options), expected=expected)
 
 
 async def load_run_state(
