@@ -12,7 +12,7 @@ import pytest
 
 from tests.postgres.test_costs import analyze, rows_read
 from treadle import FoundEntries, RunRecord, Store, Thread, open_store
-from treadle.backends.postgres._transactions import SETTINGS
+from treadle.backends.postgres._settings import SETTINGS
 from treadle.backends.postgres.location import parse_location
 from treadle.backends.postgres.schema import migrate
 from treadle.core.entry_groups import GROUPS, EntryGroup

@@ -16,8 +16,8 @@ import pytest
 
 from treadle import Message, Thread, ThreadChangeSet, open_store
 from treadle.backends._damage import DamageLog
+from treadle.backends.postgres._settings import READING_SETTINGS, SETTINGS
 from treadle.backends.postgres._statements import Queries, Query
-from treadle.backends.postgres._transactions import READING_SETTINGS, SETTINGS
 from treadle.backends.postgres.location import Location, parse_location
 from treadle.backends.sql._mailboxes import search_entries
 from treadle.backends.sql._threads import list_heads

@@ -95,6 +95,10 @@ VACUUM_LOCK_SECONDS = 30.0
 MOST_CONFLICTS = 5
 """How often a group that loses against other transactions is tried again before it is split up."""
 
+MOST_MEETINGS = 5
+"""How often a transaction meets the same row before that row counts as damage. A row that another
+writer has inserted is read by the next attempt."""
+
 CONFLICT_PAUSE_SECONDS = (0.002, 0.02)
 """The pause after the first conflict, about the length of a commit; it grows with each, ten-fold at
 most. Random, so that two that meet do not meet again."""

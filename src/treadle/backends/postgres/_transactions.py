@@ -32,10 +32,19 @@ from treadle.backends.postgres._limits import (
     SILENCE_SECONDS,
     SINGLE_LOCK_MS,
 )
+from treadle.backends.postgres._obstacles import Obstacles
+from treadle.backends.postgres._settings import (
+    BEGIN,
+    BEGIN_READING,
+    COMMIT,
+    KNOWS_TRANSACTION_TIMEOUT,
+    READING_SETTINGS,
+    SETTINGS,
+    TIMEOUT,
+)
 from treadle.backends.postgres._statements import Queries, Query, RoundTrips, Uncommitted
 from treadle.backends.postgres.connection import (
     CONFLICTS,
-    SEARCH_PATH,
     Connection,
     begin,
     is_in_doubt,
@@ -58,48 +67,6 @@ Submit: TypeAlias = Callable[..., "Future[Any]"]
 
 GiveHints: TypeAlias = Callable[[Collection[Hint]], None]
 """Gives hints about what was committed to the listeners."""
-
-_BEGIN = Query("BEGIN ISOLATION LEVEL READ COMMITTED")
-"""Each statement sees what was committed before it, whatever the default of the database is. So
-what is read after a lock is what the lock's last holder has left."""
-_BEGIN_READING = Query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-"""All statements see the store as it was at one moment, and wait for no lock."""
-_NO_JIT = "pg_catalog.set_config('jit', 'off', true)"
-"""A path that is set off, and is taken because there is no other, is for the planner so expensive
-that a server with LLVM would compile the statement: 200 ms for one that takes less than one."""
-_LOCK_TIMEOUT = "pg_catalog.set_config('lock_timeout', %(lock_timeout)s, true)"
-"""A read waits, too, if somebody has locked a table. Without a limit, the server would wait on when
-nobody needs the answer any longer, and each call would leave a session there."""
-READING_SETTINGS = f"""SELECT
-    {SEARCH_PATH},
-    {_NO_JIT},
-    {_LOCK_TIMEOUT},
-    pg_catalog.set_config('enable_bitmapscan', 'off', true),
-    pg_catalog.set_config('enable_sort', 'off', true)"""
-"""A page is read off an index in its order. A planner that takes a filter's matches for few would
-collect all of them in a bitmap, and sort them."""
-_COMMIT = Query("COMMIT")
-"""Ends transactions that wrote nothing, too."""
-SETTINGS = f"""SELECT
-    {SEARCH_PATH},
-    {_NO_JIT},
-    {_LOCK_TIMEOUT},
-    pg_catalog.set_config('synchronous_commit', %(synchronous_commit)s, true),
-    pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true),
-    pg_catalog.set_config('enable_seqscan', 'off', true),
-    pg_catalog.set_config('enable_bitmapscan', 'off', true),
-    pg_catalog.set_config('enable_sort', 'off', true),
-    pg_catalog.set_config('enable_hashjoin', 'off', true),
-    pg_catalog.set_config('enable_mergejoin', 'off', true)"""
-"""Settings of the transaction, not of the session, which a pooler may give to others. Every
-statement goes by an index, and in its order: what the planner knew of a table when it was small
-must not lead it to read all of it later, or to sort all queue heads for the first."""
-_TIMEOUT = """,
-    pg_catalog.set_config('transaction_timeout', %(timeout)s, true)"""
-"""The server ends the transaction of a process that was stopped or cut off, so that its rows are
-free again and a COMMIT that arrives late finds nothing."""
-_KNOWS_TRANSACTION_TIMEOUT = 170_000
-"""The first version of PostgreSQL that has this setting."""
 
 
 class Blocked(Exception):
@@ -232,6 +199,7 @@ class Transaction(Generic[T]):
         self._mark = {} if is_read_only else database.new_mark()
         self._unconfirmed: Uncommitted[T] | None = None
         self._holders = ""
+        self._obstacles = Obstacles(str(database.location))
 
     @property
     def is_in_doubt(self) -> bool:
@@ -247,6 +215,7 @@ class Transaction(Generic[T]):
             StoreUnavailable: the server refuses, or the deadline has passed. If the transaction
                 `is_in_doubt`, the error says so.
             InvalidValue: the server refuses a value; nothing was written.
+            CorruptRecord: a damaged row is in the way; nothing was written.
             Exception: whatever else the program raises; nothing was written.
         """
         conflicts = 0
@@ -256,6 +225,8 @@ class Transaction(Generic[T]):
                 return self._attempt()
             except (*CONFLICTS, errors.LockNotAvailable) as error:
                 conflicts += 1
+                if not self.is_in_doubt:
+                    self._obstacles.check(error)
                 if self._gives_way(error, conflicts):
                     raise Blocked(self._reason(error)) from error
                 failure, pause, growth = error, CONFLICT_PAUSE_SECONDS, min(conflicts, 10)
@@ -283,17 +254,17 @@ class Transaction(Generic[T]):
             return self._read_once(connection)
         uncommitted = self._carry_out(connection, self._opening(connection, self._deadline))
         if not uncommitted.writes:
-            connection.send([_COMMIT])
+            connection.send([COMMIT])
             return uncommitted.result
         mark = self._database.queries.of(Read("insert_commit", self._mark))
-        return self._commit(connection, uncommitted, mark, _COMMIT)
+        return self._commit(connection, uncommitted, mark, COMMIT)
 
     def _read_once(self, connection: Connection) -> T:
         """Send the only step together with the COMMIT: one round trip."""
         opening = self._opening(connection, self._deadline)
         reading = RoundTrips(self._program(), self._database.queries, opening)
         if reading.pending:
-            *rows, _ = connection.send([*reading.pending, _COMMIT])
+            *rows, _ = connection.send([*reading.pending, COMMIT])
             reading.answer(rows)
         if not reading.pending:
             return reading.outcome.result
@@ -312,7 +283,7 @@ class Transaction(Generic[T]):
         if not marked:
             connection.rollback()
             return before.result
-        return self._commit(connection, self._carry_out(connection, ()), _COMMIT)
+        return self._commit(connection, self._carry_out(connection, ()), COMMIT)
 
     def _settle(self, before: Uncommitted[T], failure: Exception | None) -> T:
         """Decide how the attempt ended whose COMMIT had no answer; there is no time for another.
@@ -324,7 +295,7 @@ class Transaction(Generic[T]):
         try:
             with self._database.connections.hold(Patience(deadline)) as connection:
                 *_, marked = connection.send([*self._opening(connection, deadline), mark])
-                connection.send([_COMMIT])
+                connection.send([COMMIT])
         except psycopg.Error as error:
             raise self._unavailable(failure or error) from error
         if not marked:
@@ -353,12 +324,12 @@ class Transaction(Generic[T]):
         left_ms = int(deadline.seconds_left() * 1000)
         lock_ms = left_ms if self._lock_ms is None else min(self._lock_ms, left_ms)
         values = {"lock_timeout": str(max(lock_ms, 1))}  # 0 would mean no limit
-        begin, settings = _BEGIN_READING, READING_SETTINGS
+        begin, settings = BEGIN_READING, READING_SETTINGS
         if not self._is_read_only:
-            begin, settings = _BEGIN, SETTINGS
+            begin, settings = BEGIN, SETTINGS
             values["synchronous_commit"] = self._database.synchronous_commit
-        if connection.info.server_version >= _KNOWS_TRANSACTION_TIMEOUT:
-            settings += _TIMEOUT
+        if connection.info.server_version >= KNOWS_TRANSACTION_TIMEOUT:
+            settings += TIMEOUT
             # Between the end of the wait for a lock and the end of ours, so that all is decided.
             values["timeout"] = str(left_ms + int(ANSWER_SECONDS * 500))
         return [begin, Query(settings, values)]
