@@ -35,7 +35,7 @@ def test_files_are_moved_aside_only_on_request(damaged: Path) -> None:
     assert [finding["path"] for finding in report["findings"]] == ["_mailbox_threads/m.json"]
     assert len(report["moved"]) == 1
     assert not damaged.exists()
-    assert run_json("doctor") == {"documents": 1, "findings": [], "moved": []}
+    assert run_json("doctor") == {"records": 1, "findings": [], "moved": []}
 
 
 def test_the_doctor_examines_only_what_outlives_it() -> None:
@@ -59,7 +59,7 @@ def test_a_healthy_database_is_counted(database: Path) -> None:
     assert result.exit_code == 0
     assert result.stdout == "1 mailbox, 1 entry read\n"
     report = run_json("doctor", "--store", DATABASE)
-    assert report["documents"] == 2
+    assert report["records"] == 2
     assert report["rows"]["entries"] == 1
     assert report["findings"] == report["moved"] == []
 
@@ -93,7 +93,7 @@ def test_a_database_is_examined_while_it_is_in_use(database: Path) -> None:
         await store.threads.create(Thread(id="t"))
         report = await asyncio.to_thread(run_json, "doctor", "--store", DATABASE)
         assert report["findings"] == []
-        assert report["documents"] == 3
+        assert report["records"] == 3
 
     in_store(DATABASE, examine)
 

@@ -121,7 +121,7 @@ class RecordingDisk(SteadyDisk):
         data = b"".join(parts)
 
         def step(image: Image) -> None:
-            if path in image.names:  # the old file is reused for another document
+            if path in image.names:  # the old file is reused for another
                 image.names[path].sure, image.names[path].writes = b"reused", []
             content = Content(data if sync else None)
             if not sync:

@@ -1,4 +1,4 @@
-"""Atomic writes: readers see a document whole, and nobody else's file is overwritten."""
+"""Atomic writes: readers see a file whole, and nobody else's file is overwritten."""
 
 import json
 import mmap
@@ -18,7 +18,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux swaps nam
 
 
 class Document:
-    """One document, written again and again."""
+    """One file, written again and again."""
 
     def __init__(self, folder: Path) -> None:
         self.disk = Disk()
@@ -100,7 +100,7 @@ def test_a_link_at_a_document_s_path_is_replaced_and_not_followed(
 
 
 @pytest.mark.parametrize("missing", ["nothing", "swap", "leases", "both"])
-def test_documents_are_written_and_temporary_files_removed_whatever_the_system_lacks(
+def test_files_are_written_and_temporary_files_removed_whatever_the_system_lacks(
     document: Document, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
     if missing in ("swap", "both"):

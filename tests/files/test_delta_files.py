@@ -1,4 +1,4 @@
-"""Delta files repeat no message of a document, and a line that does not fit is not believed."""
+"""Delta files repeat no message of a thread, and a line that does not fit is not believed."""
 
 import json
 from pathlib import Path

@@ -86,7 +86,7 @@ async def test_the_doctor_reports_damaged_files_and_moves_them_when_asked(tmp_pa
     link(tmp_path / "_runs" / "b.json")
     (tmp_path / "_mailbox" / "CON.json").write_bytes(b"{}")
     report = examine(tmp_path)
-    assert report.documents == 9
+    assert report.records == 9
     named = {finding.path for finding in report.findings}
     assert named == {
         "a.json",

@@ -37,7 +37,7 @@ async def fill(folder: Path) -> None:
 
 
 def entry_of(folder: Path, payload: str) -> Path:
-    """Return the document of the entry with this payload."""
+    """Return the file of the entry with this payload."""
     [path] = [
         path
         for path in (folder / "_mailbox").iterdir()
@@ -46,7 +46,7 @@ def entry_of(folder: Path, payload: str) -> Path:
     return path
 
 
-def documents_of(folder: Path) -> list[Path]:
+def files_of(folder: Path) -> list[Path]:
     return list(folder.rglob("*.json"))
 
 
@@ -77,7 +77,7 @@ async def use_folder(folder: Path) -> list[object]:
     return await asyncio.wait_for(within_time(), SECONDS)
 
 
-# --- documents that contradict themselves ---------------------------------------------------------
+# --- files that contradict themselves -------------------------------------------------------------
 
 CONTRADICTIONS: dict[str, dict[str, Any]] = {
     "claimed without token and lease": {"status": "claimed"},
@@ -155,19 +155,19 @@ async def test_a_thread_that_cannot_be_read_does_not_stop_listings(
     assert [finding.path for finding in examine(tmp_path).findings] == ["a.json"]
 
 
-# --- documents as editors write them --------------------------------------------------------------
+# --- files as editors write them ------------------------------------------------------------------
 
 
-async def test_documents_with_a_byte_order_mark_are_read(tmp_path: Path) -> None:
+async def test_files_with_a_byte_order_mark_are_read(tmp_path: Path) -> None:
     await fill(tmp_path)
-    for path in documents_of(tmp_path):
+    for path in files_of(tmp_path):
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert examine(tmp_path).findings == ()
     assert len(await use_folder(tmp_path)) == 2
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
-async def test_documents_in_utf_16_are_refused_as_such(tmp_path: Path, encoding: str) -> None:
+async def test_files_in_utf_16_are_refused_as_such(tmp_path: Path, encoding: str) -> None:
     await fill(tmp_path)
     path = tmp_path / "a.json"
     path.write_bytes(

@@ -116,7 +116,7 @@ def test_a_group_does_not_have_all_its_records_at_once(tmp_path: Path) -> None:
     names = [f"t{number}" for number in range(40)]
     for name in names:
         commit(engine, CreateThread(thread=Thread(id=name, state="x" * 200_000)))
-    engine.close()  # the first append of the next journal has the whole document
+    engine.close()  # the first append of the next journal has the whole thread
     engine.open(Patience.of(60))
     says = ThreadChangeSet(messages=(Message.user("hi"),))
     appends = [batch_of(AppendThread(thread_id=name, changes=says)) for name in names]
@@ -129,7 +129,7 @@ def test_a_group_does_not_have_all_its_records_at_once(tmp_path: Path) -> None:
         tracemalloc.stop()
         engine.close()
     assert not any(isinstance(outcome, Failure) for outcome in outcomes)
-    assert most < 40 * 200_000 + 5 * 2**20  # the documents, and a part of the journal
+    assert most < 40 * 200_000 + 5 * 2**20  # the files, and a part of the journal
 
 
 def test_a_checkpoint_does_not_read_a_journal_as_a_whole(
@@ -152,7 +152,7 @@ def test_a_checkpoint_does_not_read_a_journal_as_a_whole(
     assert max(sizes) <= 10_000
 
 
-def test_a_checkpoint_notes_a_part_of_the_documents_at_a_time(
+def test_a_checkpoint_notes_a_part_of_the_files_at_a_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced = 0

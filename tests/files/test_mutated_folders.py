@@ -82,7 +82,7 @@ class Mutation:
         self.folder = folder
         self.outside = outside
         self.log: list[str] = [f"seed {seed}"]
-        self.documents_only = True
+        self.only_rows = True
 
     def mutate(self) -> None:
         ways = (self.flip, self.cut, self.replace, self.change, self.change, self.rename, self.add)
@@ -97,7 +97,7 @@ class Mutation:
         files = [path for path in sorted(self.folder.rglob("*")) if not path.is_dir()]
         others = [path for path in files if path.name != "kept.json"]
         path = self.choose.choice(others)
-        self.documents_only &= path.parent.name not in ("_treadle", "tmp")
+        self.only_rows &= path.parent.name not in ("_treadle", "tmp")
         return path
 
     def flip(self, path: Path) -> None:
@@ -123,7 +123,7 @@ class Mutation:
         self.choose.choice(ways)()
 
     def change(self, path: Path) -> None:
-        """Change a value in a document, or in a record of a journal whose checksum stays right."""
+        """Change a value in a file, or in a record of a journal whose checksum stays right."""
         data = read(path)
         if path.name.startswith("journal-"):
             rewrite(path, b"".join(self.changed_records(data)))
@@ -234,7 +234,7 @@ async def check(mutation: Mutation) -> None:
     try:
         await use(folder)
     except TreadleError:
-        assert not mutation.documents_only, "a document has stopped the store"
+        assert not mutation.only_rows, "a damaged file has stopped the store"
     try:
         report = examine(folder)
         move_aside(folder, report)

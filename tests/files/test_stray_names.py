@@ -21,7 +21,7 @@ NAMES = (".json", "CON.json", "a..b.json", "e\u0301.json ", "x.JSON", "no-docume
 
 
 def strew(folder: Path) -> None:
-    """Write files that are no documents to every folder of the layout."""
+    """Write files that are not the store's to every folder of the layout."""
     for name in FOLDERS.values():
         (folder / name).mkdir(parents=True, exist_ok=True)
         for stray in NAMES:
@@ -82,7 +82,7 @@ async def test_an_append_without_a_run_opens_no_run_s_document(
     assert opened == []
 
 
-def test_the_doctor_reports_documents_whose_names_are_not_ids(tmp_path: Path) -> None:
+def test_the_doctor_reports_files_whose_names_are_not_ids(tmp_path: Path) -> None:
     strew(tmp_path)
     reported = {finding.path for finding in examine(tmp_path).findings}
     bad = (".json", "CON.json", "a..b.json")

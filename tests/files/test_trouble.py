@@ -112,7 +112,7 @@ async def test_a_commit_that_was_neither_completed_nor_taken_back_is_not_reporte
 
 
 class UnreadableDisk(Disk):
-    """Refuses to read some documents."""
+    """Refuses to read some files."""
 
     def __init__(self, *names: str, number: int = errno.EIO) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ async def test_a_document_that_the_disk_refuses_to_read_hurts_only_itself(
                 await load
 
 
-async def test_a_store_that_has_no_descriptors_left_does_not_take_its_documents_for_damaged(
+async def test_a_store_that_has_no_descriptors_left_does_not_take_its_files_for_damaged(
     tmp_path: Path,
 ) -> None:
     async with treadle.open_store(tmp_path) as store:
@@ -175,7 +175,7 @@ async def test_a_commit_succeeds_although_its_document_cannot_be_written(tmp_pat
         disk.refused = "write_atomically"
         assert (await store.threads.append("t", ThreadChangeSet())).version == 1
         assert json.loads((tmp_path / "t.json").read_bytes())["_version"] == 0
-        head = await store.threads.load("t")  # the next call writes the document
+        head = await store.threads.load("t")  # the next call writes the file
         assert head is not None
         assert head.version == 1
         assert json.loads((tmp_path / "t.json").read_bytes())["_version"] == 1

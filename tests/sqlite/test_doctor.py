@@ -290,7 +290,7 @@ def test_damage_is_named(store: Path, statement: str, place: str, reason: str) -
 def test_a_healthy_store_is_counted(store: Path) -> None:
     report = examine(store)
     assert report.findings == ()
-    assert report.documents == 22
+    assert report.records == 22
     assert report.rows == {
         "threads": 2,
         "messages": 2,
@@ -331,7 +331,7 @@ async def test_the_doctor_finds_nothing_while_the_store_is_written(store: Path) 
                 await writing.mailboxes.ack(entry)
         reports = await looking
     assert [report.findings for report in reports] == [()] * 9
-    assert reports[-1].documents > reports[0].documents >= 21
+    assert reports[-1].records > reports[0].records >= 21
 
 
 def test_the_doctor_changes_nothing(store: Path) -> None:

@@ -190,7 +190,7 @@ async def test_a_link_opens_the_store_that_it_leads_to(tmp_path: Path) -> None:
         for store in (by_link, direct):
             assert (await store.threads.list()).items == ("by-link", "direct")
     assert link.is_symlink()
-    assert examine(link).documents == examine(tmp_path / "store.db").documents == 2
+    assert examine(link).records == examine(tmp_path / "store.db").records == 2
 
 
 # --- files and folders that may not be read or written --------------------------------------------

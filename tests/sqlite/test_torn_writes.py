@@ -144,7 +144,7 @@ def test_a_store_with_a_cut_log_opens_and_can_be_written(tmp_path: Path, files: 
         report = examine(path)
         assert report.findings == ()
         in_store(path, lambda store: store.mailboxes.send("after", 1))
-        assert examine(path).documents == report.documents + 2
+        assert examine(path).records == report.records + 2
 
 
 @pytest.mark.parametrize("attempt", range(2))

@@ -18,8 +18,8 @@ class Finding(Model, frozen=True, kw_only=True):
 class Report(Model, frozen=True, kw_only=True):
     """The result of an examination: how much was read, and what was found."""
 
-    documents: int
-    """The number of documents: threads, runs, mailbox entries and mailboxes."""
+    records: int
+    """How many threads, runs, mailbox entries, mailboxes and documents were read."""
     rows: dict[str, int] = msgspec.field(default_factory=dict)
     """The number of rows by table; empty if there are no tables."""
     findings: tuple[Finding, ...]

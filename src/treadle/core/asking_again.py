@@ -34,7 +34,7 @@ class SupersedeRuns(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only
     thread_id: ThreadId
     start: Length
     """The position of the first of these messages. If an agent has said that one, it has been
-    answered, so only a run that was asked for behind it ends for its sake."""
+    answered, so of the runs about it only one that was asked for after it ends."""
     reason: str
     keeps: tuple[str, ...] = ()
     """The ids of runs that stay as they are."""

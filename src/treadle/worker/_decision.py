@@ -24,8 +24,8 @@ class Reject(Exception):
 class Retry(Exception):
     """Raised by a handler: try again in `delay_ms` milliseconds (None: after the backoff).
 
-    It counts as an attempt like any other failure; `Snooze` counts as none. A fraction of a
-    millisecond is rounded up.
+    It counts as an attempt like any other failure; a `Snooze` does not. A fraction of a millisecond
+    is rounded up.
 
     Raises:
         InvalidValue: `delay_ms` is not a finite number.
@@ -38,7 +38,7 @@ class Retry(Exception):
 
 
 class Snooze(Exception):
-    """Raised by a handler: not now; try again in `delay_ms` milliseconds. It counts as no attempt.
+    """Raised by a handler: try again in `delay_ms` milliseconds; this was not an attempt.
 
     For what is nobody's fault, such as a rate limit or a model that is down: however long that
     takes, the entry does not become a dead letter. A fraction of a millisecond is rounded up.

@@ -141,8 +141,8 @@ class Delivery:
         """Wait until something further of this mailbox is due, for at most `timeout_ms`.
 
         Returns whether it is; `take` gives it. What is not taken is released when the delivery
-        ends, which counts as no attempt. It also returns, with False, when the handler should stop
-        (see `cancelled`).
+        ends, and that does not count as an attempt. It also returns, with False, when the handler
+        should stop (see `cancelled`).
 
         Args:
             timeout_ms: how many milliseconds at most.
@@ -182,7 +182,7 @@ class Delivery:
     def pause(self, *, until: int | None = None, reason: str | None = None) -> DeliveryBatch:
         """Collect writes that commit together with a pause of this mailbox, to wait for a human.
 
-        The batch ends this delivery: its entries are released, which counts as no attempt, and the
+        The batch ends this delivery: its entries are released, without an attempt counted, and the
         mailbox is paused. So nothing is held for days. `store.mailboxes.resume`, in one batch with
         the answer, hands them out again at once. An interrupt ends the pause, too, and the
         entries with it. If a run of the entry was answered since the entry was claimed, and no

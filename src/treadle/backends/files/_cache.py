@@ -244,7 +244,7 @@ RowModel = TypeVar("RowModel", RunRecord, MailboxEntry, MailboxState)
 def row_reader(
     files: JsonFiles, table: TableName, kind: type[RowModel]
 ) -> Callable[[str, bytes], RowModel]:
-    """Return a function that reads the rows of a table from their documents."""
+    """Return a function that reads the rows of a table from their files."""
 
     def read(key: str, data: bytes) -> RowModel:
         where = files.where(table, key)

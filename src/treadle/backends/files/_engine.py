@@ -76,7 +76,7 @@ class Engine:
     """One handle on a store's folder. Its methods are called by one thread at a time.
 
     Each group of calls takes the store's lock, follows what other processes have committed, writes
-    its own batches to the journal and then their documents.
+    its own batches to the journal and then their files.
 
     Args:
         root: the folder.
@@ -111,7 +111,7 @@ class Engine:
         self._presence = PresenceLock(self._disk, self._files)
         self._checkpoints = Checkpoints(self._disk, self._files)
         self._replica: Replica | None = None
-        """None: the next group starts from the documents."""
+        """None: the next group starts from the files."""
         self._broken: str | None = None
         """Why nothing can be read or written until the store is opened again."""
 

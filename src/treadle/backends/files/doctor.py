@@ -64,7 +64,7 @@ def examine(root: str | os.PathLike[str]) -> Report:
         lines, found = _examine_collection(files, name)
         count += lines
         findings += found
-    return Report(documents=count, findings=tuple(findings))
+    return Report(records=count, findings=tuple(findings))
 
 
 def _open_and_close(folder: str, *, is_writable: bool) -> CorruptRecord | None:

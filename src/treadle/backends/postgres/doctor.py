@@ -41,5 +41,5 @@ def examine(location: Location) -> Report:
                     findings += findings_of(rule, columns, found)
     except psycopg.Error as error:
         raise unavailable(error, location) from error
-    documents = sum(counts[name] for name in RECORDS)
-    return Report(documents=documents, rows=dict(counts), findings=tuple(findings))
+    records = sum(counts[name] for name in RECORDS)
+    return Report(records=records, rows=dict(counts), findings=tuple(findings))

@@ -40,9 +40,9 @@ def examine(path: str | os.PathLike[str]) -> Report:
                 findings += _examine_all(connection, os.path.basename(path), counts)
     except CorruptRecord as error:
         findings.append(Finding(path=os.path.basename(error.where), reason=escape(error.reason)))
-    documents = sum(counts[name] for name in RECORDS)
+    records = sum(counts[name] for name in RECORDS)
     unique = {(each.path, each.reason): each for each in findings}
-    return Report(documents=documents, rows=dict(counts), findings=tuple(unique.values()))
+    return Report(records=records, rows=dict(counts), findings=tuple(unique.values()))
 
 
 def _examine_all(

@@ -76,7 +76,7 @@ def _examine_folder(folder: Path, move_aside: bool, as_json: bool) -> None:
         _write_findings(report.findings)
         for path in moved:
             write_line(f"moved to {path}")
-        write_line(f"{counted(report.documents, 'file')} read")
+        write_line(f"{counted(report.records, 'record')} read")
     left = len(report.findings) - len(moved)
     if left:
         raise Failure(
