@@ -20,6 +20,7 @@ from treadle import (
     Thread,
     open_store,
 )
+from treadle.backends.files.doctor import examine, move_aside
 from treadle.backends.postgres.location import parse_location
 from treadle.backends.sql.tables import TABLES
 from treadle.testing._harness.builders import says
@@ -245,3 +246,23 @@ async def test_a_damaged_thread_does_not_stop_the_cleaning(tmp_path: Path) -> No
         assert (await store.erase("of erased")).threads == 1
     deltas = tmp_path / "_treadle" / "deltas"
     assert [path.name for path in deltas.iterdir()] == ["damaged.jsonl"]
+
+
+async def test_a_file_that_keeps_deleted_lines_behind_a_damaged_one_is_named(
+    tmp_path: Path,
+) -> None:
+    async with open_store(tmp_path) as store:
+        await store.documents.put("notes", "bob", "his text")
+        await store.documents.put("notes", "ann", "her text")
+        await store.documents.put("others", "ann", "her text")
+    lines = tmp_path / "_treadle" / "documents" / "notes.jsonl"
+    lines.write_bytes(lines.read_bytes().replace(b'"his text"', b"his text"))
+    async with open_store(tmp_path) as store:
+        erased = await store.erase("ann")
+        assert erased.documents == 2
+        assert erased.unreadable == ("_treadle/documents/notes.jsonl, byte 0",)
+        assert b"her text" in lines.read_bytes()
+    move_aside(tmp_path, examine(tmp_path))
+    async with open_store(tmp_path) as store:
+        assert (await store.erase("ann")).unreadable == ()
+    assert b"her text" not in lines.read_bytes() if lines.exists() else True

@@ -1,5 +1,6 @@
 """The contract of every backend: its guarantees, its capabilities and its methods."""
 
+from collections.abc import Collection
 from enum import Enum
 from typing import Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -285,8 +286,10 @@ class ReleasesUnclosed(Protocol):
 class LeavesTraces(Protocol):
     """A backend whose files keep, for a while, what was deleted."""
 
-    async def remove_traces(self) -> None:
+    async def remove_traces(self) -> Collection[str]:
         """Remove from the store's files what was deleted before this call.
+
+        Returns the names of damaged records that keep their files from being cleaned.
 
         Raises:
             StoreUnavailable: somebody else has the files in use for too long; try it again.

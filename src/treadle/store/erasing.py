@@ -52,7 +52,8 @@ class Erased(Model, frozen=True, kw_only=True):
     whose it is, so all damaged threads, runs and entries are named. `treadle doctor` says what is
     wrong with each. Repair or remove them, and erase again. A thread stays, too, if its mailbox or
     a thread below it was found and stays. A damaged run or entry is deleted by its id then, as its
-    thread is gone. A dry run names threads and mailboxes only.
+    thread is gone. In a folder, a file of documents with a damaged line, whosever it is, keeps
+    deleted ones until that is repaired. A dry run names threads and mailboxes only.
     """
 
 
@@ -93,7 +94,7 @@ class Erasure:
                 if root.id not in self._stay:
                     await self._erase_family(await self._family(root.id, resource_id))
         if isinstance(self._backend, LeavesTraces):
-            await self._backend.remove_traces()
+            self._note_unreadable(await self._backend.remove_traces())
         return self._erased()
 
     async def count(self, resource_id: str) -> Erased:

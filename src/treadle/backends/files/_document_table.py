@@ -254,19 +254,36 @@ class DocumentTable(RowTable[Document]):
             self._indexes[collection] = index
         return Lines(collection, start, tuple(lines))
 
-    def compacted(self) -> Iterator[Whole]:
-        """Yield the entries that leave out of each file what is dead; damaged files stay.
+    def compacted(self, damaged: list[str]) -> Iterator[Whole]:
+        """Yield the entries that leave out of each file what is dead.
 
         Carry out each before the next one is asked for: together they may not fit into memory.
+
+        Args:
+            damaged: gets the names of damaged lines; nothing is left out of their files.
         """
         for name in list(self._files.names()):
-            data = self._files.read(name)
-            index = CollectionIndex(name, data, self._files.where(name))
-            if index.is_compact or index.damaged:
+            try:
+                live = self._live_lines(name, damaged)
+            except CorruptRecord as error:
+                damaged.append(error.where)
                 continue
-            self._files.check_writable(name)
-            live = [msgspec.Raw(data[at : at + size]) for at, size in index.spans.values()]
-            yield self._replaced(name, live)
+            if live is not None:
+                yield self._replaced(name, live)
+
+    def _live_lines(self, name: str, damaged: list[str]) -> list[msgspec.Raw] | None:
+        """Return the lines that stay of a file; None if all do.
+
+        Raises:
+            CorruptRecord: the file cannot be read, or written.
+        """
+        data = self._files.read(name)
+        index = CollectionIndex(name, data, self._files.where(name))
+        damaged += [error.where for error in index.damaged.values()]
+        if index.is_compact or index.damaged:
+            return None
+        self._files.check_writable(name)
+        return [msgspec.Raw(data[at : at + size]) for at, size in index.spans.values()]
 
     def _replaced(self, collection: str, lines: list[msgspec.Raw]) -> Whole:
         index = CollectionIndex(collection, b"", self._files.where(collection))

@@ -248,14 +248,13 @@ class Engine:
                 outcomes[index] = self._try_to_clean(replica)
         return outcomes
 
-    def _try_to_clean(self, replica: Replica) -> Failure | None:
+    def _try_to_clean(self, replica: Replica) -> list[str] | Failure:
         """Clean the files; a failure leaves the writes of the same group committed."""
         try:
-            self._clean(replica)
+            return self._clean(replica)
         except Exception as error:
             self._drop_replica()
             return self._failure(error)
-        return None
 
     def _write(self, replica: Replica, calls: Sequence[Call]) -> list[Any]:
         """Apply and commit the writes; return their outcomes, with None for each read."""
@@ -383,10 +382,13 @@ class Engine:
         replica.move_to(self._start_journal(replica.journal.position.journal + 1))
         self._checkpoints.start(find_journals(self._disk, self._files)[:-1])
 
-    def _clean(self, replica: Replica) -> None:
-        """Remove from the files what was deleted, and replace all journals by a new one."""
+    def _clean(self, replica: Replica) -> list[str]:
+        """Remove from the files what was deleted, and replace all journals by a new one.
+
+        Returns the names of damaged lines, in whose files dead ones stay.
+        """
         try:
-            replica.compact()
+            damaged = replica.compact()
         except BaseException as error:
             self._take_back(replica.journal, error)
             raise
@@ -398,6 +400,7 @@ class Engine:
         self._disk.remove_temp_files()
         self._files.clear_temporary()  # those that other handles keep, which write none now
         self._lock.ring.append((ANYTHING,))  # lines are elsewhere in their files
+        return damaged
 
     @contextmanager
     def _translate_errors(self) -> Generator[None, None, None]:

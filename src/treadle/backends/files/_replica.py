@@ -147,11 +147,16 @@ class Replica:
                 contents[key] = None
         return contents
 
-    def compact(self) -> None:
-        """Leave out of the files of documents what was deleted, one after the other."""
-        for entry in self.tables.documents.compacted():
+    def compact(self) -> list[str]:
+        """Leave out of the files of documents what was deleted, one after the other.
+
+        Returns the names of damaged lines, whose files stay as they are.
+        """
+        damaged: list[str] = []
+        for entry in self.tables.documents.compacted(damaged):
             self.journal.append([encode_entries([entry])], sync=True)
             self.write_files([], [entry])
+        return damaged
 
     def _read_on(self) -> Iterator[Sequence[Entry]]:
         for record in self.journal.read_on():

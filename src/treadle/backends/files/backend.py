@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -111,10 +111,14 @@ class FilesBackend(LocalBackend):
         )
         return copied(answer)
 
-    async def remove_traces(self) -> None:
-        """Remove journals, dead lines of documents and live values, which have what was deleted."""
-        await self._thread.ask(CleanCall())
+    async def remove_traces(self) -> Collection[str]:
+        """Remove journals, dead lines of documents and live values, which have what was deleted.
+
+        Returns the names of damaged lines, in whose files dead ones stay.
+        """
+        damaged: Collection[str] = await self._thread.ask(CleanCall())
         await asyncio.to_thread(self._live.clear)
+        return damaged
 
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         now = self._clock()

@@ -209,10 +209,11 @@ class PostgresBackend:
         program = partial(read, query, self._database.damage, now)
         return await self._read(program, reads_once=reads_once(query))
 
-    async def remove_traces(self) -> None:
+    async def remove_traces(self) -> Collection[str]:
         """Vacuum the tables, whose pages have what was deleted."""
         self._commits.require_running()
         await asyncio.to_thread(vacuum, self._location)
+        return ()
 
     async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
         """Return once something is claimable, or after `timeout_ms`."""

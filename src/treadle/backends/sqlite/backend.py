@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import groupby
@@ -194,7 +194,7 @@ class SqliteBackend(LocalBackend):
         now = self._clock()
         return await self._read(lambda: read(query, self._damage, now))
 
-    async def remove_traces(self) -> None:
+    async def remove_traces(self) -> Collection[str]:
         """Empty the log, which has what was deleted, and remove all live values.
 
         In the database itself, deletions overwrite what they delete.
@@ -202,6 +202,7 @@ class SqliteBackend(LocalBackend):
         self._thread.require_running()
         await asyncio.to_thread(self._empty_log)
         await asyncio.to_thread(self._live.clear)
+        return ()
 
     def _empty_log(self) -> None:
         patience = Patience.of(self._call_seconds)
