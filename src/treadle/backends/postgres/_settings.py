@@ -38,8 +38,10 @@ SETTINGS = f"""SELECT
 """Settings of the transaction, not of the session, which a pooler may give to others. Every
 statement goes by an index, and in its order: what the planner knew of a table when it was small
 must not lead it to read all of it later, or to sort all queue heads for the first."""
-TIMEOUT = """,
+_TIMEOUT = """,
     pg_catalog.set_config('transaction_timeout', %(timeout)s, true)"""
+TIMED_SETTINGS = SETTINGS + _TIMEOUT
+TIMED_READING_SETTINGS = READING_SETTINGS + _TIMEOUT
 """The server ends the transaction of a process that was stopped or cut off, so that its rows are
 free again and a COMMIT that arrives late finds nothing."""
 KNOWS_TRANSACTION_TIMEOUT = 170_000

@@ -40,7 +40,8 @@ from treadle.backends.postgres._settings import (
     KNOWS_TRANSACTION_TIMEOUT,
     READING_SETTINGS,
     SETTINGS,
-    TIMEOUT,
+    TIMED_READING_SETTINGS,
+    TIMED_SETTINGS,
 )
 from treadle.backends.postgres._statements import Queries, Query, RoundTrips, Uncommitted
 from treadle.backends.postgres.connection import (
@@ -324,12 +325,12 @@ class Transaction(Generic[T]):
         left_ms = int(deadline.seconds_left() * 1000)
         lock_ms = left_ms if self._lock_ms is None else min(self._lock_ms, left_ms)
         values = {"lock_timeout": str(max(lock_ms, 1))}  # 0 would mean no limit
-        begin, settings = BEGIN_READING, READING_SETTINGS
+        begin, settings, timed = BEGIN_READING, READING_SETTINGS, TIMED_READING_SETTINGS
         if not self._is_read_only:
-            begin, settings = BEGIN, SETTINGS
+            begin, settings, timed = BEGIN, SETTINGS, TIMED_SETTINGS
             values["synchronous_commit"] = self._database.synchronous_commit
         if connection.info.server_version >= KNOWS_TRANSACTION_TIMEOUT:
-            settings += TIMEOUT
+            settings = timed
             # Between the end of the wait for a lock and the end of ours, so that all is decided.
             values["timeout"] = str(left_ms + int(ANSWER_SECONDS * 500))
         return [begin, Query(settings, values)]
