@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from treadle import InvalidValue, Store, Thread
+from treadle.core.ids import is_id
 from treadle.integrations._ids import joined_id
 from treadle.integrations.importing import Imported, Written, import_each, sqlite_file
 from treadle.integrations.openai_agents._items import read_item
@@ -35,7 +37,8 @@ async def import_sessions(store: Store, source: str) -> AsyncGenerator[Imported]
     """Import the sessions of a database of `SQLiteSession`, each as the thread with its id.
 
     Each branch of a session of `AdvancedSQLiteSession`, besides the main one, is a thread below it,
-    with the id of the session, a dot, and that of the branch.
+    with the id of the session, a dot, and that of the branch. If the id of a session cannot be that
+    of a thread, such as one with a "/", the thread has `urllib.parse.quote(id, safe="")`.
 
     A session that the store has gets the items that it does not have yet, so an import can be
     repeated. One that went on in the store stays as it is. One that differs fails.
@@ -57,7 +60,8 @@ async def import_sessions(store: Store, source: str) -> AsyncGenerator[Imported]
         branches = _texts(path, _BRANCHES, session_id) if has_branches else []
         if not branches:  # `SQLiteSession` has written it
             texts = _texts(path, _ALL_ITEMS, session_id)
-            written.is_new = await _import_items(store, Thread(id=session_id), texts, written)
+            thread = _thread_of(session_id, _MAIN)
+            written.is_new = await _import_items(store, thread, texts, written)
         for branch in branches:
             texts = _texts(path, _ITEMS_OF_BRANCH, session_id, branch)
             is_new = await _import_items(store, _thread_of(session_id, branch), texts, written)
@@ -69,9 +73,10 @@ async def import_sessions(store: Store, source: str) -> AsyncGenerator[Imported]
 
 
 def _thread_of(session_id: str, branch: str) -> Thread:
+    main = session_id if is_id(session_id) else quote(session_id, safe="")
     if branch == _MAIN:
-        return Thread(id=session_id)
-    return Thread(id=joined_id(session_id, branch), parent_thread_id=session_id)
+        return Thread(id=main)
+    return Thread(id=joined_id(session_id, branch), parent_thread_id=main)
 
 
 async def _import_items(store: Store, thread: Thread, texts: list[str], written: Written) -> bool:
