@@ -209,6 +209,19 @@ def test_live_values_are_followed(store: Store) -> None:
         assert list(values) == []
 
 
+@every_backend
+def test_none_comes_when_nothing_does(store: Store) -> None:
+    store.threads.create(Thread(id="t"))
+    items = store.threads.follow("t", 0, idle_ms=50)
+    assert next(items) is None
+    store.threads.append("t", text("one"))
+    assert next(item for item in items if item is not None) is not None
+    items.close()
+    hints = store.changes(thread_id="t", idle_ms=50)
+    assert next(hints) is not None
+    assert next(hint for hint in hints if hint is None) is None
+
+
 def test_an_iteration_may_end_early(store: Store) -> None:
     for hint in store.changes():
         assert hint.kind == "anything"

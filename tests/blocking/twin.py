@@ -32,7 +32,8 @@ class Twin(NamedTuple):
 
 
 MODULES = {
-    "_threads": Twin("threads", ("ThreadWrites", "Threads")),
+    "_thread_writes": Twin("thread_writes", ("ThreadWrites",)),
+    "_threads": Twin("threads", ("Threads",)),
     "_runs": Twin("runs", ("RunWrites", "Runs")),
     "_mailbox_writes": Twin("mailbox_writes", ("MailboxWrites",)),
     "_mailboxes": Twin("mailboxes", ("Mailboxes",)),
@@ -54,8 +55,6 @@ REPLACED = {
     "async for": "for",
     "async with": "with",
     "await store": "store",
-    "To do something while nothing comes, use `asyncio.wait` on a task of `anext`, as a cancelled "
-    "`anext` ends it.": "\nThe caller waits while nothing comes.",
     "when the first item is awaited": "when the first item is asked for",
 }
 """What docstrings say about asynchronous code, and what they say instead."""

@@ -49,7 +49,7 @@ from treadle.core.mailboxes import MailboxEntry, Sent
 from treadle.store.documents import DocumentWrites
 from treadle.store.mailbox_writes import MailboxWrites
 from treadle.store.runs import RunWrites
-from treadle.store.threads import ThreadWrites
+from treadle.store.thread_writes import ThreadWrites
 from treadle.store.writes import Write
 from treadle.testing._harness.builders import entry, run, said, says, sets
 

@@ -240,7 +240,7 @@ STEALING = [
     ("POST", "/v1/threads", {"resource_id": "alice"}, 403),
     ("POST", "/v1/threads", {"parent_thread_id": "thread-of-alice"}, 404),
     ("POST", "/v1/threads", {"id": "thread-of-alice"}, 409),
-    ("POST", "/v1/threads", {"id": "thread-of-alice", "if_exists": "keep"}, 404),
+    ("POST", "/v1/threads", {"id": "thread-of-alice", "if_exists": "keep"}, 409),
     ("PATCH", "/v1/threads/mine", {"resource_id": "alice"}, 403),
     ("PATCH", "/v1/threads/mine", {"resource_id": None}, 403),
     ("PATCH", "/v1/threads/mine", {"parent_thread_id": "thread-of-alice"}, 404),

@@ -96,8 +96,10 @@ VALUES: dict[str, Any] = {
     "by": "updated_at",
     "roots": True,
     "live": True,
+    "idle_ms": 1_000,
     "keep_order": True,
     "removes_rest": True,
+    "only_user": True,
     "repeats_answers": True,
     "with_last_message": True,
     "state": {},
@@ -225,6 +227,7 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
             "keep_order",
             "values",
             "removes_rest",
+            "only_user",
             "repeats_answers",
             "ends_run",
             "with_last_message",
@@ -242,6 +245,7 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
         **{name: [("c", key)] for name, key in NO_KEY.items()},
     },
     **dict.fromkeys(("input_tokens", "output_tokens"), NO_COUNT),
+    "idle_ms": NO_INTEGER | {"zero": 0},
     "priority": NO_INTEGER | {"negative": -1, "256": 256},
     **dict.fromkeys(
         (

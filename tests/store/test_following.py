@@ -1,7 +1,7 @@
 """Following a thread: each version once, in order, until the thread is gone."""
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any, TypeAlias
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from tests.marks import every_backend
 from treadle import (
     FollowedItem,
+    Hint,
     InvalidId,
     InvalidValue,
     Message,
@@ -21,6 +22,7 @@ from treadle import (
     open_store,
 )
 from treadle.backends._hints import Hints
+from treadle.core.hints import ANYTHING
 from treadle.core.limits import PAGE
 from treadle.store import following
 from treadle.testing._harness.listening import Listener, listening
@@ -183,6 +185,80 @@ async def test_a_thread_that_does_not_exist_is_not_followed(store: Store) -> Non
         await anext(store.threads.follow("t", 0))
     with pytest.raises(NotFound):
         await anext(store.threads.follow("t"))
+
+
+@every_backend
+@pytest.mark.parametrize("live", [False, True])
+async def test_none_comes_when_nothing_does_and_no_version_is_missed(
+    store: Store, live: bool
+) -> None:
+    await store.threads.create(Thread(id="t"))
+    await say(store, "one", "two")
+    seen: list[int] = []
+    async with aclosing(store.threads.follow("t", 0, live=live, idle_ms=50)) as items:
+        async for item in items:
+            if item is not None:
+                assert isinstance(item, ThreadDelta)
+                seen.append(item.version)
+                continue
+            if len(seen) == 5:
+                break
+            await say(store, "meanwhile")
+    assert seen == [1, 2, 3, 4, 5]
+
+
+@every_backend
+async def test_none_comes_when_there_are_no_changes(store: Store) -> None:
+    async with aclosing(store.changes(thread_id="t", idle_ms=100)) as hints:
+        while (hint := await anext(hints)) is not None:
+            assert hint.kind == "anything"
+        await store.threads.create(Thread(id="t"))
+        while (hint := await anext(hints)) is None:
+            pass
+        assert hint in {Hint(kind="thread", id="t"), ANYTHING}
+
+
+async def test_what_is_left_while_nothing_comes_leaves_no_task() -> None:
+    async with open_store("memory:") as store:
+        await store.threads.create(Thread(id="t"))
+        before = asyncio.all_tasks()
+        items = store.threads.follow("t", 0, idle_ms=1)
+        assert await anext(items) is None
+        await items.aclose()
+        reader = asyncio.ensure_future(anext(store.threads.follow("t", 0, idle_ms=60_000)))
+        await asyncio.sleep(0.01)
+        reader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == before
+
+
+@every_backend
+async def test_none_comes_no_more_when_followers_end(store: Store) -> None:
+    await store.threads.create(Thread(id="t"))
+    items = store.threads.follow("t", 0, idle_ms=50)
+    assert await anext(items) is None
+    store.end_followers()
+    assert [item async for item in items if item is not None] == []
+
+
+@pytest.mark.parametrize("idle_ms", [0, -1, 1.5, True, "1", 2**63])
+async def test_how_long_nothing_may_come_is_checked_at_once(idle_ms: Any) -> None:
+    async with open_store("memory:") as store:
+        with pytest.raises(InvalidValue, match=r"follow\.idle_ms"):
+            store.threads.follow("t", 0, idle_ms=idle_ms)
+        with pytest.raises(InvalidValue, match=r"changes\.idle_ms"):
+            store.changes(idle_ms=idle_ms)
+
+
+async def test_nothing_may_come_for_any_time() -> None:
+    async with open_store("memory:") as store:
+        await store.threads.create(Thread(id="t"))
+        items = store.threads.follow("t", 0, idle_ms=2**63 - 1)
+        await say(store, "one")
+        assert await anext(items)
+        await items.aclose()
 
 
 def test_arguments_are_checked_at_once() -> None:

@@ -11,7 +11,7 @@ from treadle.store import runs as original
 from treadle.store.documents import DocumentWrites
 from treadle.store.mailbox_writes import MailboxWrites
 from treadle.store.runs import RunWrites
-from treadle.store.threads import ThreadWrites
+from treadle.store.thread_writes import ThreadWrites
 
 
 class BatchRuns(RunWrites):

@@ -170,9 +170,23 @@ class Store(Opening):
         """
         return self._portal.call(self._store.purge_documents(expired_before))
 
+    @overload
     def changes(
-        self, *, thread_id: str | None = None, mailbox_id: str | None = None
-    ) -> Generator[Hint, None, None]:
+        self, *, thread_id: str | None = None, mailbox_id: str | None = None, idle_ms: None = None
+    ) -> Generator[Hint, None, None]: ...
+
+    @overload
+    def changes(
+        self, *, thread_id: str | None = None, mailbox_id: str | None = None, idle_ms: int
+    ) -> Generator[Hint | None, None, None]: ...
+
+    def changes(
+        self,
+        *,
+        thread_id: str | None = None,
+        mailbox_id: str | None = None,
+        idle_ms: int | None = None,
+    ) -> Generator[Hint | None, None, None]:
         """Listen for what changes: `for hint in store.changes(thread_id="t"): ...`.
 
         A hint says what to read again, and comes after the change, whichever process made it. While
@@ -184,16 +198,18 @@ class Store(Opening):
 
         It ends when the store is closed. Any number of callers may listen: a process looks once for
         all of them.
-        The caller waits while nothing comes.
 
         Args:
             thread_id: only hints about this thread, its runs among them.
             mailbox_id: only hints about this mailbox; with `thread_id`, about either.
+            idle_ms: None comes each time no hint has come for so long.
 
         Raises:
-            InvalidId: an id cannot be one.
+            InvalidId, InvalidValue: an id or `idle_ms` cannot be one.
         """
-        return self._portal.iterate(self._store.changes(thread_id=thread_id, mailbox_id=mailbox_id))
+        return self._portal.iterate(
+            self._store.changes(thread_id=thread_id, mailbox_id=mailbox_id, idle_ms=idle_ms)
+        )
 
     @overload
     def read(self, a: Query[AT], /) -> tuple[AT]: ...

@@ -19,7 +19,7 @@ from treadle.core.threads import (
     ThreadMetadata,
     ThreadPage,
 )
-from treadle.errors import NotFound, PatchError
+from treadle.errors import AlreadyExists, NotFound, PatchError
 from treadle.http._call import Call
 from treadle.http._errors import Refused
 from treadle.http._handlers import ask, ask_for
@@ -163,7 +163,7 @@ async def _create(call: Call) -> Response:
 
 def _own(head: ThreadSummary, own: str | None) -> ThreadSummary:
     if own is not None and head.resource_id != own:
-        raise NotFound("thread", head.id)
+        raise AlreadyExists("thread", head.id, "use another id")
     return head
 
 

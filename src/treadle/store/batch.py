@@ -11,7 +11,7 @@ from treadle.core.commands import Command, Commands, Receipt
 from treadle.store.documents import DocumentWrites
 from treadle.store.mailbox_writes import MailboxWrites
 from treadle.store.runs import BatchRuns, Runs
-from treadle.store.threads import ThreadWrites
+from treadle.store.thread_writes import ThreadWrites
 from treadle.store.writes import Write
 
 T = TypeVar("T")

@@ -63,7 +63,8 @@ class DocumentWrites:
             key: the key.
             value: any JSON value.
             expected: the version that the document must have; 0: it must not exist.
-            expires_at: from this time on (unix milliseconds) it counts as absent.
+            expires_at: from this time on (unix milliseconds) it counts as absent. Without it and
+                `expires_in_ms` the document stays, even where the replaced one had a time.
             expires_in_ms: instead of `expires_at`, how many milliseconds after the commit, by the
                 store's clock.
             now: the present.

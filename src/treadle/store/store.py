@@ -20,6 +20,7 @@ from treadle.store.documents import Documents
 from treadle.store.ending import Followers
 from treadle.store.erasing import Erased, Erasure
 from treadle.store.following import Following
+from treadle.store.idling import check_idle, with_idle
 from treadle.store.live import Live
 from treadle.store.mailboxes import Mailboxes
 from treadle.store.retention import PurgedThreads, ThreadPurge, check_purge
@@ -272,9 +273,27 @@ class Store:
             count += purged
         return count
 
+    @overload
     def changes(
-        self, *, thread_id: str | None = None, mailbox_id: str | None = None
-    ) -> AsyncGenerator[Hint]:
+        self,
+        *,
+        thread_id: str | None = None,
+        mailbox_id: str | None = None,
+        idle_ms: None = None,
+    ) -> AsyncGenerator[Hint]: ...
+
+    @overload
+    def changes(
+        self, *, thread_id: str | None = None, mailbox_id: str | None = None, idle_ms: int
+    ) -> AsyncGenerator[Hint | None]: ...
+
+    def changes(
+        self,
+        *,
+        thread_id: str | None = None,
+        mailbox_id: str | None = None,
+        idle_ms: int | None = None,
+    ) -> AsyncGenerator[Hint | None]:
         """Listen for what changes: `async for hint in store.changes(thread_id="t"): ...`.
 
         A hint says what to read again, and comes after the change, whichever process made it. While
@@ -285,17 +304,18 @@ class Store:
         backend that gives none.
 
         It ends when the store is closed. Any number of callers may listen: a process looks once for
-        all of them. To do something while nothing comes, use `asyncio.wait` on a task of `anext`,
-        as a cancelled `anext` ends it.
+        all of them.
 
         Args:
             thread_id: only hints about this thread, its runs among them.
             mailbox_id: only hints about this mailbox; with `thread_id`, about either.
+            idle_ms: None comes each time no hint has come for so long.
 
         Raises:
-            InvalidId: an id cannot be one.
+            InvalidId, InvalidValue: an id or `idle_ms` cannot be one.
         """
-        return listened(self._backend, wanted_hints(thread_id, mailbox_id))
+        check_idle("changes.idle_ms", idle_ms)
+        return with_idle(listened(self._backend, wanted_hints(thread_id, mailbox_id)), idle_ms)
 
     @overload
     async def read(self, a: Query[AT], /) -> tuple[AT]: ...
