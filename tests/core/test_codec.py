@@ -82,7 +82,7 @@ each_model = pytest.mark.parametrize("kind", MODELS, ids=lambda kind: kind.__nam
 
 
 @each_model
-@settings(max_examples=10)
+@settings(max_examples=5)
 @given(data=st.data())
 def test_a_model_is_read_back_as_it_was_written(kind: type[Model], data: st.DataObject) -> None:
     write_and_read_back(kind, data.draw(models(kind)))
