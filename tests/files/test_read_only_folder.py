@@ -1,6 +1,7 @@
 """A folder that is only read, and that nobody writes to, is not read again for each call."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,14 @@ async def test_what_a_dead_writer_committed_is_seen_after_others_have_come_and_g
                 pass
         set_folder_times(tmp_path)
         assert await reader.threads.message_count("t") == 1
+
+
+async def test_a_folder_without_locks_that_is_removed_has_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    await fill(folder)
+    for name in ("lock", "queue", "open"):
+        (folder / "_treadle" / name).unlink()
+    async with open_store(folder, read_only=True) as store:
+        assert await count_in_pages(store) == ENTRIES
+        shutil.rmtree(folder)
+        assert await count_in_pages(store) == 0

@@ -230,7 +230,7 @@ class ReadOnlyEngine(Engine):
         changed_at = self._files.changed_at()
         if self._lock.is_open:  # all who write leave hints
             return self._lock.read_position(), self._lock.hints_end(), changed_at
-        newest = max(time for time in changed_at if time is not None)
+        newest = max((time for time in changed_at if time is not None), default=0)
         return changed_at if newest < time_ns() - _SETTLED_NS else object()
 
     def _start(self, numbers: list[int]) -> Replica:
