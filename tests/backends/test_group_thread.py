@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from treadle.backends._group_thread import GROUP, HEAVY, GroupThread
+from treadle.errors import StoreClosed
 
 
 class Work:
@@ -61,3 +62,38 @@ async def test_an_unexpected_error_fails_the_calls_and_the_thread_goes_on() -> N
         await thread.ask(0)
     assert await thread.ask(1) == 1
     await thread.close()
+
+
+async def test_a_call_that_comes_while_another_thread_closes_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def negate(calls: list[int]) -> list[int]:
+        return [-call for call in calls]
+
+    thread = GroupThread("test", negate)
+    thread.start()
+    queue = thread._queue  # pyright: ignore[reportPrivateUsage] - to come between
+
+    def close() -> None:
+        thread.stop()
+        thread.join()
+
+    closing = threading.Thread(target=close)
+
+    class SlowQueue:
+        """Hands a call over when the thread has ended, unless that waits for the call."""
+
+        get, empty = queue.get, queue.empty
+
+        def put(self, request: object) -> None:
+            if request is not None:
+                closing.start()
+                closing.join(0.2)
+            queue.put(request)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(thread, "_queue", SlowQueue())
+    async with asyncio.timeout(5):
+        assert await thread.ask(7) == -7
+    closing.join()
+    with pytest.raises(StoreClosed):
+        thread.ask(8)

@@ -84,6 +84,9 @@ class GroupThread(Generic[CallT]):
         """The calls that `carry_out` works on."""
         self._thread: threading.Thread | None = None
         self._is_accepting = False
+        # Held while a call is handed over, so that the thread does not end meanwhile. It is one
+        # that a finalizer may take in a thread that holds it.
+        self._handing_over = threading.RLock()
         self._is_closing = False
         self._failure: Exception | None = None
         self._process = os.getpid()
@@ -106,6 +109,7 @@ class GroupThread(Generic[CallT]):
             RuntimeError: the process may have no more threads; `end` was called.
         """
         self._process = os.getpid()
+        self._handing_over = threading.RLock()  # a fork may have copied one that was held
         self._queue = SimpleQueue()
         self._failure = None
         self._is_closing = False
@@ -125,8 +129,9 @@ class GroupThread(Generic[CallT]):
         the thread is the parent's.
         """
         if self.is_running:
-            self._is_accepting = False
-            self._queue.put(None)
+            with self._handing_over:
+                self._is_accepting = False
+                self._queue.put(None)
 
     def join(self) -> None:
         """Wait until the thread has ended, if it was started."""
@@ -160,7 +165,10 @@ class GroupThread(Generic[CallT]):
         loop = asyncio.get_running_loop()
         deadline = Deadline.after(self._call_seconds)
         request = _Request(call, loop, loop.create_future(), deadline)
-        self._queue.put(request)
+        with self._handing_over:
+            if not self._is_accepting:  # another event loop has closed the store just now
+                raise StoreClosed
+            self._queue.put(request)
         return request.future
 
     def require_running(self) -> None:
@@ -184,11 +192,6 @@ class GroupThread(Generic[CallT]):
             self._failure = error
             if not self._is_closing:
                 _LOG.exception("%s: closing a store that was dropped failed", self._name)
-        # A call of another event loop may have come in at the last moment.
-        while not self._queue.empty():
-            request = self._queue.get()
-            if request is not None:
-                self._finish([request], [Failure(StoreClosed())])
 
     def _attempt(self, group: list[_Request[CallT]]) -> list[_Request[CallT]]:
         """Carry out a group; return the calls that others kept from it, and that have time left."""
