@@ -66,7 +66,7 @@ class GivingUp:
             assert isinstance(event, DeadLettered)  # noqa: S101
             try:
                 limit = timeout(self._context.clock, self._context.settings.lease_s)
-                async with limit, Batch(collect) as step:
+                async with limit, Batch(collect, self._context.store.runs) as step:
                     if inspect.isawaitable(result := self._hook(event, step)):
                         await result
             except BaseException as error:
