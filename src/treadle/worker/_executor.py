@@ -137,6 +137,8 @@ class Executor:
             await self._settle(accepted(held), None)
         await self._settler.note_lost(attempt.leases)
         await self._settler.release(attempt.kept)
+        if attempt.first.is_lost and attempt.first.after_loss is not None:
+            await attempt.first.after_loss()
 
     async def _settle(self, ends: Ends, cause: BaseException | None) -> None:
         try:

@@ -1,7 +1,7 @@
 """A claim that the worker holds: when it ends, and how it ended."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from treadle.backends.cancellation import finished
@@ -36,6 +36,8 @@ class Lease:
         """What is committed together with its ack."""
         self.with_end: Commands = ()
         """What is committed together with any other end, and even when the claim is lost."""
+        self.after_loss: Callable[[], Awaitable[None]] | None = None
+        """What is done once its handler has ended, if the claim was lost."""
         self.refusal: str | None = None
         """Why its entry becomes a dead letter where it would be accepted, if it does."""
         self.clock = clock

@@ -17,9 +17,11 @@ from treadle.core.turns import MERGED, NO_RESULT, call_of, history_of, run_of, w
 from treadle.errors import InvalidValue, NotFound
 from treadle.store.live import LiveMessage
 from treadle.store.pages import every, every_by_cursor
+from treadle.store.run_arguments import check_flag
 from treadle.store.store import Store
 from treadle.worker._decision import Reject
 from treadle.worker._delivery import Delivery, leases_of, take_with_answers
+from treadle.worker._shown_messages import KeptMessage, ShownMessages
 from treadle.worker._turn_record import TurnRecord
 
 _QuestionName: TypeAlias = tuple[str | None, str]
@@ -77,6 +79,7 @@ class Turn:
         self._noted = 1
         """How many entries of the delivery are noted in `_taken`, the first one counted."""
         self._record = TurnRecord(delivery, request)
+        self._shown = ShownMessages(delivery, request)
         self._note_taken()
 
     # --- what it is about -------------------------------------------------------------------------
@@ -184,20 +187,34 @@ class Turn:
         """
         self._record.count(input_tokens, output_tokens)
 
-    def message(self) -> LiveMessage:
+    def message(self, *, keep_on_stop: bool = False) -> LiveMessage:
         """Begin a message that is shown while it is written, with a new id.
 
         The first piece begins the run's record, as `begin` does; that costs a turn one commit.
+
+        Args:
+            keep_on_stop: if an interrupt stops the turn, the worker appends the text that was
+                shown, as a message of the run with the same id, once the handler has ended. It does
+                not if the message is in the thread already, if the question is there no more, or if
+                the run was cancelled or asked again.
+
+        Raises:
+            InvalidValue: `keep_on_stop` is not a boolean.
         """
+        check_flag(keep_on_stop, "message.keep_on_stop")
         request = self.request
         new = Message.assistant("")
-        return LiveMessage(
+        kind = KeptMessage if keep_on_stop else LiveMessage
+        message = kind(
             self._store.live,
             request.thread_id,
             new.id or "",
             request.run_id,
             after_first=self._record.show,
         )
+        if isinstance(message, KeptMessage):
+            self._shown.add(message)
+        return message
 
     def changes(
         self,
