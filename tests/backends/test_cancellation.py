@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -128,3 +129,20 @@ async def test_a_cancellation_of_shielded_work_is_raised_when_the_work_has_ended
 async def test_shielded_work_that_fails_raises_its_error() -> None:
     with pytest.raises(ValueError, match="the work failed"):
         await shielded(raises())
+
+
+async def test_what_could_not_begin_is_not_opened_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool queues the work before it starts a thread, and does it with the next one."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    start = threading.Thread.start
+    is_open: list[bool] = []
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError, match="can't start"):
+        await opened(lambda _: is_open.append(True), is_open.clear, 1)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    await asyncio.to_thread(lambda: None)
+    assert not is_open

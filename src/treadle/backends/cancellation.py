@@ -67,6 +67,8 @@ async def opened(work: Callable[[Patience], T], undo: Callable[[], object], seco
 
     def work_or_undo() -> T:
         nonlocal is_done
+        if is_abandoned:
+            raise RuntimeError("nobody waits for it")
         result = work(patience)
         with deciding:
             is_done = True
@@ -84,6 +86,10 @@ async def opened(work: Callable[[Patience], T], undo: Callable[[], object], seco
 
     try:
         return await shielded(asyncio.to_thread(work_or_undo), on_cancel=is_cancelled.set)
+    except RuntimeError:
+        # If it is that no thread starts, the pool has queued the work before, and may come to it.
+        abandon()
+        raise
     except asyncio.CancelledError as cancelled:
         if abandon():
             try:
