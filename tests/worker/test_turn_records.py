@@ -28,7 +28,7 @@ from treadle import (
     ThreadChangeSet,
 )
 from treadle.testing import ManualClock
-from treadle.worker import Delivery, Retried, RunRequest, Turn, Withdrawn
+from treadle.worker import Delivery, Reject, Retried, RunRequest, Turn, Withdrawn
 
 Stop = Callable[[Store], Awaitable[object]]
 
@@ -96,6 +96,63 @@ class TestAccepted:
         run = await record(store)
         expected = "waiting" if is_waiting else "done"
         assert (run.status, run.termination_code) == (expected, None)
+
+
+@every_backend
+class TestTokensOfATurnThatHasNotBegun:
+    async def test_a_turn_that_fails_leaves_its_run_and_its_tokens(
+        self, store: Store, new_worker: NewWorker
+    ) -> None:
+        async def handler(delivery: Delivery) -> None:
+            Turn(delivery).count_tokens(input_tokens=1000, output_tokens=10)
+            raise Reject("no")
+
+        await ask(store)
+        await until_idle(new_worker(store, handler))
+        run = await record(store)
+        assert (run.status, run.termination_code, tokens(run)) == (
+            "done",
+            "dead_letter",
+            (1000, 10),
+        )
+        assert (run.agent_id, run.thread_id, run.termination_detail) == (
+            "helper",
+            "t",
+            "Reject: no",
+        )
+
+    @pytest.mark.parametrize("code", STOPS)
+    async def test_a_turn_that_is_stopped(
+        self, store: Store, new_worker: NewWorker, recorder: Recorder, code: str
+    ) -> None:
+        has_counted = asyncio.Event()
+
+        async def handler(delivery: Delivery) -> None:
+            Turn(delivery).count_tokens(output_tokens=7)
+            has_counted.set()
+            await asyncio.Event().wait()
+
+        await ask(store)
+        async with running(new_worker(store, handler)):
+            await has_counted.wait()
+            await STOPS[code](store)
+            await recorder.wait_for(Withdrawn)
+        run = await record(store)
+        assert (run.status, run.termination_code, tokens(run)) == ("done", code, (0, 7))
+
+    @pytest.mark.parametrize("is_tried_again", [False, True])
+    async def test_a_turn_that_writes_nothing_and_one_that_is_tried_again(
+        self, store: Store, new_worker: NewWorker, is_tried_again: bool
+    ) -> None:
+        async def handler(delivery: Delivery) -> None:
+            Turn(delivery).count_tokens(output_tokens=7)
+            if is_tried_again and delivery.entry.attempt_count == 1:
+                raise ConnectionError
+
+        await ask(store)
+        await until_idle(new_worker(store, handler, backoff=AT_ONCE))
+        run = await record(store)
+        assert (run.status, run.termination_code, tokens(run)) == ("done", None, (0, 7))
 
 
 @every_backend

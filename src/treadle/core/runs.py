@@ -12,7 +12,7 @@ from treadle.core.mailboxes import MailboxRows, is_terminal
 from treadle.core.pages import Page
 from treadle.core.read_set import ReadSet
 from treadle.core.rows import Table
-from treadle.errors import AlreadyExists, NotFound, RunConflict, shorten
+from treadle.errors import AlreadyExists, InvalidValue, NotFound, RunConflict, shorten
 
 RunOrigin = Literal["user", "subagent", "ag_ui", "ai_sdk", "a2a", "internal"]
 """Who asked for a run: a user, another agent, or a protocol's client."""
@@ -277,14 +277,29 @@ class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
     """
     thread_id: ThreadId | None = None
     """Only if the run belongs to this thread; None: whichever it belongs to."""
+    first: RunRecord | None = None
+    """The record that is put before, if the run has none.
+
+    If the entry that this record names has ended, so has the run, as if it had been there then.
+    """
+
+    def check(self) -> None:
+        """Refuse the record of another run."""
+        if self.first is not None and self.first.run_id != self.run_id:
+            raise InvalidValue("countTokens.first.run_id", f"it must be {shorten(self.run_id)}")
 
     def touches(self, read_set: ReadSet) -> None:
-        """The run."""
+        """The run, and what decides whether a new record is active."""
         read_set.runs.add(self.run_id)
+        if self.first is not None:
+            read_set.threads.add(self.first.thread_id)
+            if self.first.source_mailbox_entry_id is not None:
+                read_set.entries.add(self.first.source_mailbox_entry_id)
 
-    def apply(self, rows: RunRows, now: int) -> bool:
+    def apply(self, rows: WaitRows, now: int) -> bool:
         """Put the record, if that changes it."""
-        run = rows.runs.get(self.run_id)
+        known = rows.runs.get(self.run_id)
+        run = self._first(rows, now) if known is None else known
         if run is None or self.thread_id not in (None, run.thread_id):
             return False
         ends = self.ends_run and run.status == "running"
@@ -296,9 +311,28 @@ class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
             input_tokens=max(run.input_tokens, self.input_tokens),
             output_tokens=max(run.output_tokens, self.output_tokens),
         )
-        if counted != run:
+        if counted != known:
             rows.runs.put(self.run_id, msgspec.structs.replace(counted, updated_at=now))
         return True
+
+    def _first(self, rows: WaitRows, now: int) -> RunRecord | None:
+        if self.first is None:
+            return None
+        first = msgspec.structs.replace(self.first, created_at=now, updated_at=now)
+        if first.source_mailbox_entry_id is None:
+            return first
+        entry = rows.entries.get(first.source_mailbox_entry_id)
+        if entry is None:  # it was deleted, with its mailbox
+            return msgspec.structs.replace(first, status="done", termination_code="cancelled")
+        if not is_terminal(entry):
+            return first
+        is_accepted = entry.status == "accepted"
+        return msgspec.structs.replace(
+            first,
+            status="done",
+            termination_code=None if is_accepted else entry.status,
+            termination_detail=None if is_accepted else entry.last_error,
+        )
 
 
 class DeleteRun(Command[bool], frozen=True, kw_only=True):

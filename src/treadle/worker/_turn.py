@@ -176,7 +176,8 @@ class Turn:
         """Add tokens that a call of the model has used; it may be called while they come.
 
         They are written with `changes`. If the turn is stopped or fails, they are written with its
-        end, where the run has a record: see `begin`. Those of earlier attempts are in the sum then.
+        end, with the record of the run if that has none. Those of earlier attempts are in the sum
+        if the run has begun: see `begin`.
 
         Args:
             input_tokens: how many more the model has read, 0 or more.

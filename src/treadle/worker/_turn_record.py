@@ -99,6 +99,10 @@ class TurnRecord:
             return replace(known, source_mailbox_entry_id=entry_id, updated_at=0)
         return known
 
+    def _first(self) -> RunRecord:
+        """The record that is written with the tokens, if nothing has begun the run."""
+        return record_of(self._request, self._delivery.entry.entry_id)
+
     def _prepare_end(self) -> None:
         """Set what is committed together with whatever ends the claim, and after its loss."""
         lease = leases_of(self._delivery)[0]
@@ -108,6 +112,7 @@ class TurnRecord:
             thread_id=self._request.thread_id,
             input_tokens=read,
             output_tokens=written,
+            first=self._first() if any(self._used) else None,
         )
         lease.with_end = (counted,) if any(self._used) else ()
         # an accepted entry is never worked on again, so a run that is still "running" has ended
