@@ -130,3 +130,31 @@ async def test_a_commit_is_no_failure_because_there_is_no_thread_for_notices(
         waiting = asyncio.ensure_future(elsewhere.mailboxes.wait(60_000))
         await until_listening(url)
         await check_that_a_send_ends_the_wait(store, waiting)
+
+
+async def test_closing_ends_a_notifier_that_is_about_to_forget_a_call(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has seen that the store is open, and forgets that it was woken: by the closing, too."""
+    store = await open_store(url).open()
+    backend: Any = store._backend
+    channel = backend._notices
+    forgetting, may_forget = threading.Event(), threading.Event()
+
+    class Slow(threading.Event):
+        def clear(self) -> None:
+            forgetting.set()
+            may_forget.wait(10)
+            super().clear()
+
+    monkeypatch.setattr(channel, "_wanted", Slow())
+    channel.notify()
+    assert await asyncio.to_thread(forgetting.wait, 10)
+    closing = asyncio.ensure_future(store.close())
+    while channel._end.fileno() != -1:  # noqa: ASYNC110 - it calls both threads before
+        await asyncio.sleep(0.001)
+    may_forget.set()
+    ended, _ = await asyncio.wait({closing}, timeout=5)
+    channel._wanted.set()  # if it was forgotten, so that the test ends
+    await closing
+    assert ended

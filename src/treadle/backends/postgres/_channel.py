@@ -189,7 +189,8 @@ class Channel:
                 self.notify()
                 raise
             used = time.monotonic()
-            self._closing.wait(NOTICE_PAUSE_SECONDS)
+            if self._closing.wait(NOTICE_PAUSE_SECONDS):
+                return  # the wake-up of `close` may be what was cleared
 
     def _send(self, connection: Connection, payloads: list[str]) -> None:
         for payload in payloads:
