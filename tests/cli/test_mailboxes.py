@@ -146,7 +146,7 @@ def test_stats_show_what_waits_and_what_fails(agents: Path) -> None:
     assert found["oldest_due_at"] <= found["at"]
     lines = run("mailboxes", "stats", "--store", agents).stdout.splitlines()
     assert any(line.startswith("due\t2\t20") for line in lines)
-    for name in ("scheduled for later", "waiting for a retry", "lease is over"):
+    for name in ("scheduled for later", "waiting for a retry", "lease has expired"):
         assert f"{name}\t1\t" in lines
     assert lines[-2:] == ["entries\terror", "2\tboom"]
     assert "of these" not in run("mailboxes", "stats", "m2", "--store", agents).stdout

@@ -103,7 +103,7 @@ async def test_an_interrupt_of_another_handle_cancels_a_handler_without_a_renewa
 async def test_a_handler_whose_entry_another_worker_has_claimed_is_cancelled(
     store: Store, recorder: Recorder, clock: ManualClock, new_worker: NewWorker
 ) -> None:
-    """The worker's clock stands still: it cannot know that the lease is over."""
+    """The worker's clock stands still: it cannot know that the lease has expired."""
     blocked = Blocked()
     await store.mailboxes.send("m", 1)
     async with running(new_worker(store, blocked, clock=ManualClock())):

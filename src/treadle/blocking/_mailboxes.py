@@ -133,7 +133,7 @@ class Mailboxes(MailboxWrites):
         """Read who holds up to 1,000 entries, in the order of the ids, without their payloads.
 
         None where an entry is not claimed, does not exist, or cannot be read. A claim is held for
-        as long as its token is there, even if its lease is over.
+        as long as its token is there, even if its lease has expired.
 
         Raises:
             InvalidId, InvalidValue: an id cannot be one, or they are too many.
@@ -193,7 +193,7 @@ class Mailboxes(MailboxWrites):
             statuses: only entries in one of these statuses.
             group: only entries that wait for the same thing, see `treadle.EntryGroup`.
             error: only entries whose `last_error` contains this text.
-            claimed_by: only entries that are claimed by this consumer, even if the lease is over.
+            claimed_by: only entries that this consumer has claimed, even if the lease has expired.
             sender_id: only entries of this sender.
             origin: only entries from this origin.
             since: only entries that were sent at this time or later.
@@ -246,8 +246,8 @@ class Mailboxes(MailboxWrites):
         """Read what waits, what is held, and what fails, in one mailbox or in all.
 
         The entries in each status; of the queued ones how many are due, scheduled for later or wait
-        for a retry; how many leases are over; since when the oldest is due; and the most frequent
-        errors. All entries are counted, as by `count_entries`.
+        for a retry; how many leases have expired; since when the oldest is due; and the most
+        frequent errors. All entries are counted, as by `count_entries`.
 
         Args:
             mailbox_id: only this mailbox.

@@ -31,7 +31,7 @@ def stats(mailbox: str | None, as_json: bool) -> None:
     """Count the entries in each status, in MAILBOX or in all mailboxes.
 
     Below are the queued entries that are due, since when, those that are scheduled for later, wait
-    for a retry or are in a paused mailbox (these count nowhere else), the leases that are over, and
+    for a retry or are in a paused mailbox (these count nowhere else), the expired leases, and
     the most frequent errors, if there are any.
 
     --json: {"queued": N, "claimed": N, ..., "due": N, "oldest_due_at": T, "errors": [...]}.
@@ -58,6 +58,6 @@ def _waiting(report: EntryReport) -> list[tuple[str, str, str]]:
         ("scheduled for later", report.scheduled, ""),
         ("waiting for a retry", report.retrying, ""),
         ("in a paused mailbox", report.paused, ""),
-        ("lease is over", report.expired, ""),
+        ("lease has expired", report.expired, ""),
     )
     return [(name, f"{count:,}", since) for name, count, since in rows if count]

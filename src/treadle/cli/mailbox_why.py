@@ -32,8 +32,8 @@ from treadle.store.store import Store
 def why(any_id: str, as_json: bool) -> None:
     """Say why an entry does not run.
 
-    It names what the entry waits for, who holds it or its mailbox, whose lease is over, or how it
-    ended. For a mailbox it is about the oldest entry that waits there, or that a worker holds.
+    It names what the entry waits for, who holds it or its mailbox, whose lease has expired, or how
+    it ended. For a mailbox it is about the oldest entry that waits there, or that a worker holds.
 
     --json: {"entry": {...}, "mailbox": {...}, "now": N, "obstacles": [{"kind", ...}]}.
     """

@@ -26,7 +26,7 @@ EntryGroup = Literal["due", "scheduled", "retrying", "paused", "claimed", "dead"
 - "scheduled": queued, and sent with a delay that is not over.
 - "retrying": queued, and they wait for their next attempt.
 - "paused": queued, in a mailbox that is paused; each is in one of the groups before, too.
-- "claimed": a worker holds them, or did until its lease was over.
+- "claimed": a worker holds them, or did until its lease expired.
 - "dead": dead letters.
 - "ended": accepted, superseded or cancelled.
 """

@@ -49,7 +49,7 @@ class EntryReport(Model, frozen=True, kw_only=True):
     paused: Count = always_encoded(0)
     """How many of the queued entries are in a mailbox that is paused, due or not."""
     expired: Count = always_encoded(0)
-    """How many of the claimed entries have a lease that is over: their workers may have died."""
+    """How many of the claimed entries have an expired lease: their workers may have died."""
     oldest_due_at: Time | None = None
     """Since when the entry of `due` that has been due longest is due; None if none is."""
     errors: tuple[ErrorCount, ...] = ()
@@ -85,7 +85,7 @@ class Consumer(Model, frozen=True, kw_only=True):
     mailboxes: Count
     """In how many mailboxes."""
     expired: Count = always_encoded(0)
-    """How many of its leases are over: it may have died."""
+    """How many of its leases have expired: it may have died."""
     lease_until: Time | None = None
     """When the first of its leases ends, or ended; None if none ends."""
 

@@ -199,7 +199,7 @@ def _metrics_of(report: EntryReport, runs: RunStats) -> Iterator[Metric]:
         ("treadle_entries_scheduled", "Entries sent with a delay, not due.", report.scheduled),
         ("treadle_entries_retrying", "Entries that wait for a retry.", report.retrying),
         ("treadle_entries_paused", "Queued entries of paused mailboxes.", report.paused),
-        ("treadle_leases_expired", "Claimed entries whose lease is over.", report.expired),
+        ("treadle_leases_expired", "Claimed entries whose lease has expired.", report.expired),
         ("treadle_oldest_due_seconds", "Since when the oldest is due.", report.at - oldest),
     ):
         seconds = value / 1000 if name.endswith("_seconds") else value

@@ -41,7 +41,7 @@ class Heartbeat:
     async def _beat(self) -> None:
         """Renew all leases once; while the store is not available, try until they have ended.
 
-        The first try includes leases that have ended because a handler blocked the event loop: if
+        The first try includes leases that have expired because a handler blocked the event loop: if
         no other worker has claimed their entries, the store still renews them.
         """
         failures = 0

@@ -86,10 +86,10 @@ class Lease:
 async def within(leases: Sequence[Lease], write: Coroutine[Any, Any, T]) -> T:
     """Await `write` until the first of the leases ends; a renewal gives it more time.
 
-    A write always gets half a second: if a lease has ended, the store decides.
+    A write always gets half a second: if a lease has expired, the store decides.
 
     Raises:
-        TimeoutError: a lease has ended, and the write was cancelled.
+        TimeoutError: a lease has expired, and the write was cancelled.
     """
     task = asyncio.create_task(write)
     first = leases[0]

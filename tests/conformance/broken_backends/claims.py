@@ -167,7 +167,7 @@ class Sorting(MemoryBackend):
 
 @breaks(Guarantee.ONE_HOLDER, "claims say who holds entries in the order of their ids")
 class Presuming(MemoryBackend):
-    """Takes a claim for lost as soon as its lease is over."""
+    """Takes a claim for lost as soon as its lease has expired."""
 
     async def read(self, query: Any) -> Any:
         answer = await super().read(query)

@@ -53,7 +53,7 @@ class Stubborn(Tables):
 
 @breaks(Guarantee.PAUSES_HOLD, "a pause leaves the claim that is held")
 class Grabbing(Tables):
-    """Gives an entry of a paused mailbox whose lease is over."""
+    """Gives an entry of a paused mailbox whose lease has expired."""
 
     def find_claimable(self, request: ClaimRequest, now: int) -> list[MailboxEntry]:
         found = choose(self.find_entries(None, UNFINISHED), request, now)

@@ -30,7 +30,7 @@ class Trusting(Twisted):
 
 @breaks(Guarantee.ONE_HOLDER, "who lost a claim takes nothing: its lease ran out")
 class Timeless(Twisted):
-    """Lets a holder take although the lease is over."""
+    """Lets a holder take although the lease has expired."""
 
     def twist(self, command: AnyCommand) -> AnyCommand:
         return replace(command, now=0) if isinstance(command, Take) else command

@@ -89,7 +89,7 @@ async def test_an_entry_that_nothing_keeps_says_so(store: Store, admin: httpx.As
     assert "Nothing keeps it" in text_of(page)
 
 
-async def test_a_page_says_that_the_lease_is_over() -> None:
+async def test_a_page_says_that_the_lease_has_expired() -> None:
     clock = ManualClock(system_clock())
     async with treadle.open_store("memory:", clock=clock) as store:
         entry_id = await send(store)
@@ -101,7 +101,7 @@ async def test_a_page_says_that_the_lease_is_over() -> None:
             clock.now += 2_000
             over = text_of(await browser.get(f"/entries/{entry_id}"))
     assert "Who works on it w1 works on it" in held
-    assert "Why it does not run The lease of w1 is over" in over
+    assert "Why it does not run The lease of w1 has expired" in over
     assert "Nothing else keeps it" in over
 
 

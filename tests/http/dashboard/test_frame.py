@@ -185,7 +185,7 @@ async def test_the_overview_says_when_no_worker_gets_to_what_is_due() -> None:
             seen = (await browser.get("/")).text
     assert "nothing keeps it from being claimed" not in paused
     assert "nothing keeps it from being claimed" in seen
-    assert "worker-7 may have died: 1 of its leases is over" in seen
+    assert "worker-7 may have died: 1 of its leases has expired" in seen
     assert "Nothing has failed for good" not in seen
 
 

@@ -94,7 +94,7 @@ async def test_an_over_lease_says_so(store: Store, admin: httpx.AsyncClient) -> 
     past = system_clock() - 60_000
     await store.mailboxes.send("m", "work", now=past)
     await store.mailboxes.claim(1, consumer="w1", lease_ms=1, now=past)
-    assert "lease over for" in facts(await admin.get("/mailboxes/m"))["Held by"]
+    assert "lease expired" in facts(await admin.get("/mailboxes/m"))["Held by"]
 
 
 async def test_a_mailbox_to_which_nothing_was_sent_says_how_to(admin: httpx.AsyncClient) -> None:
