@@ -175,7 +175,7 @@ class BatchRuns(RunWrites):
 
     def __init__(self, write: NewWrite, runs: "Runs") -> None:
         super().__init__(write)
-        self._requests = runs._requests
+        self._requests = runs._requests  # pyright: ignore[reportPrivateUsage] - of this module
 
     async def request(
         self, request: RunRequest, /, *messages: Message, sender_id: str | None = None
