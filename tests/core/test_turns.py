@@ -140,14 +140,23 @@ class TestWhatElseIsKnown:
         assert texts("a", *said, merged={"b": "a", "a": "b"})[-1] == "a1"
 
 
-class TestAnswersOfOthers:
+class TestAskedAgain:
     def test_an_answer_never_comes_before_its_question(self) -> None:
-        question = user("a", "question")
-        said = [question, agent("a", "answer")]
+        said = [user("a", "question"), agent("a", "answer")]
         assert texts("b", *said, asked={"question"}) == ["question"]
-        assert texts("b", user("b", "question"), agent("a", "answer")) == ["question"]
-        assert texts("b", user("b", "question"), agent(None, "note")) == ["question"]
+        said.append(agent("b", "another"))
+        assert texts("c", *said, asked={"question"}) == ["question"]
 
     def test_what_was_said_before_the_question_stays(self) -> None:
         said = [agent("x", "hello"), user("a", "question"), agent("a", "answer")]
         assert texts("b", *said, asked={"question"}) == ["hello", "question"]
+
+    def test_an_answer_without_a_question_of_its_own_comes_before_a_new_question(self) -> None:
+        said = [user("a", "pay"), agent("a", "may I?"), user("c", "thanks"), agent("b", "paid")]
+        expected = ["pay", "may I?", "paid", "thanks"]
+        assert texts("c", *said, asked={"thanks"}) == expected
+
+    def test_a_question_that_was_taken_is_a_new_one(self) -> None:
+        said = [user("a", "one"), user("b", "two"), agent("x", "paid")]
+        merged = {"b": "a"}
+        assert texts("a", *said, asked={"one", "two"}, merged=merged) == ["paid", "one", "two"]

@@ -55,8 +55,7 @@ def up_to(run_id: str, messages: Sequence[Message], *, no_result: str = NO_RESUL
 
     Each run is in one piece, in the order in which they were asked for, and this one is the last.
     What was asked for after it and is not answered yet is left out: it gets an answer of its own.
-    So is what agents have said since without having been asked for it by a message: it may answer
-    the same question. Messages without a run stand by themselves.
+    Messages without a run stand by themselves.
 
     Each result follows its call. A call of an earlier run that has none gets one that is not
     stored, as models refuse it otherwise. If a call has several results, such as a placeholder and
@@ -96,6 +95,7 @@ def history_of(
     ]
     anchor = _anchor(run_id, names, messages, behind)
     inside = {part: whole for part, whole in (merged or {}).items() if part != run_id}
+    is_again = _is_asked_again(run_id, messages, asked, merged or {})
     parts: dict[str | int, list[int]] = {}
     for position, name in enumerate(names):
         if position not in results.positions:
@@ -105,7 +105,7 @@ def history_of(
     earlier = [
         position
         for part in parts.values()
-        if part[0] < anchor or _has_own_answer(part, messages)
+        if part[0] < anchor or _is_answered(part, messages, is_again)
         for position in part
     ]
     return [
@@ -114,14 +114,28 @@ def history_of(
     ]
 
 
-def _has_own_answer(part: Sequence[int], messages: Sequence[Message]) -> bool:
+def _is_answered(part: Sequence[int], messages: Sequence[Message], is_again: bool) -> bool:
     """Return whether what was asked for after the run is answered already.
 
-    A part that begins with an answer has no question of its own: it may answer that of the run.
+    If the run asks something again, what begins with an answer may be another one to that.
     """
-    if messages[part[0]].role == "assistant":
+    if is_again and messages[part[0]].role == "assistant":
         return False
     return any(messages[position].role == "assistant" for position in part)
+
+
+def _is_asked_again(
+    run_id: str,
+    messages: Sequence[Message],
+    asked: Collection[str | None],
+    merged: Mapping[str, str],
+) -> bool:
+    """Return whether the last question of a run was that of another one before."""
+    for message in reversed(messages):
+        if message.role == "user" and message.id is not None and message.id in asked:
+            name = run_of(message)
+            return name is not None and _whole_of(name, merged) != run_id
+    return False
 
 
 def call_of(
