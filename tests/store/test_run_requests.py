@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.marks import every_backend
 from treadle import (
@@ -243,6 +244,19 @@ class TestAnAnswer:
             with pytest.raises(AlreadyExists, match="it does not answer run 'r'"):
                 await store.runs.answer("r", "yes", next_run_id=taken)
         assert await how_it_is(store) == ("waiting", None)
+
+
+@every_backend
+@pytest.mark.parametrize("pauses", [False, True], ids=["ended", "paused"])
+async def test_a_run_that_waits_for_other_work_has_no_answer(store: Store, pauses: bool) -> None:
+    await asking(store, pauses=pauses)
+    await store.runs.upsert(replace(await run_named(store, "r"), metadata={"asks": False}))
+    before = await read_everything(store, THREADS)
+    with pytest.raises(InvalidValue, match="waits for other work"):
+        await store.runs.answer("r", "yes")
+    with pytest.raises(NotWaiting):
+        await store.runs.request(wanted("s", resume=(Answer(interrupt_id="r"),)))
+    assert await read_everything(store, THREADS) == before
 
 
 @every_backend

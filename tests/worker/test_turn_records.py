@@ -99,6 +99,24 @@ class TestAccepted:
 
 
 @every_backend
+async def test_a_turn_that_waits_for_other_work_says_so_until_it_asks(
+    store: Store, new_worker: NewWorker
+) -> None:
+    seen: list[object] = []
+
+    async def handler(delivery: Delivery) -> None:
+        turn = Turn(delivery)
+        for asks in (False, True):
+            async with delivery.batch(settle=asks) as step:
+                step.threads.append("t", turn.changes(status="waiting", asks=asks))
+            seen.append((await record(store)).metadata)
+
+    await ask(store)
+    await until_idle(new_worker(store, handler))
+    assert seen == [{"asks": False}, {"interrupts": []}]
+
+
+@every_backend
 class TestTokensOfATurnThatHasNotBegun:
     async def test_a_turn_that_fails_leaves_its_run_and_its_tokens(
         self, store: Store, new_worker: NewWorker

@@ -78,8 +78,16 @@ def is_answer_to(answer: Answer, run: RunRecord) -> bool:
     return answer.run_id in (None, run.run_id) and answer.interrupt_id in asked_ids(run)
 
 
+def asks_nobody(run: RunRecord) -> bool:
+    """Return whether a run says that it asks nothing: it waits for other work, and no answer."""
+    metadata = run.metadata if isinstance(run.metadata, dict) else {}
+    return metadata.get("asks") is False
+
+
 def asked_ids(run: RunRecord) -> Sequence[str]:
     """The ids by which a run can be answered; a question without one has that of the run."""
+    if asks_nobody(run):
+        return ()
     ids = dict.fromkeys(each.id for each in Interrupt.asked_by(run))
     return tuple(ids) or (run.run_id,)
 

@@ -30,6 +30,7 @@ from treadle.core.runs import RunRecord
 from treadle.core.thread_queries import ListDeltas, ListMessages, LoadThread
 from treadle.core.threads import Thread, ThreadDelta
 from treadle.core.turns import whole_of
+from treadle.core.waits import asks_nobody
 from treadle.errors import NotFound, PatchError
 from treadle.http._call import Call
 from treadle.http._errors import failure_of
@@ -389,7 +390,7 @@ def _end_of(
         return Cancelled()
     is_paused = mailbox is not None and mailbox.paused_at is not None
     is_over = status in ("accepted", "purged") or (status == "queued" and is_paused)
-    if run is not None and run.status == "waiting" and is_over:
+    if run is not None and run.status == "waiting" and is_over and not asks_nobody(run):
         question = None if mailbox is None else mailbox.pause_reason
         return Interrupted(Interrupt.asked_by(run) or (Interrupt(id=run_id, message=question),))
     match status:

@@ -434,6 +434,9 @@ def _answers_of(run: RunRecord, answers: Answer | Sequence[Answer]) -> tuple[Ans
         InvalidValue: it does not ask what one of them answers.
     """
     ids = asked_ids(run)
+    if not ids:
+        reason = f"run {shorten(run.run_id)} waits for other work and asks nothing; leave it"
+        raise InvalidValue("answer.run_id", reason)
     if isinstance(answers, Answer):
         answers = [msgspec.structs.replace(answers, interrupt_id=each) for each in ids]
     for number, each in enumerate(answers):

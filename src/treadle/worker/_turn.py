@@ -222,6 +222,7 @@ class Turn:
         *messages: Message,
         status: RunStatus = "running",
         interrupts: Sequence[Interrupt] = (),
+        asks: bool = True,
         patches: Sequence[TrackedPatch] = (),
         state: Json = None,
         input_tokens: int | None = None,
@@ -234,7 +235,9 @@ class Turn:
             status: "done" with the last changes. "waiting" if the run needs an answer: then the
                 client's next run brings it, for `answers`. A run that is still "running" when the
                 entry is accepted is done in the same commit.
-            interrupts: what a waiting run needs.
+            interrupts: what a waiting run needs; without them it is answered by its id.
+            asks: False if a waiting run asks nothing, as it waits for other agents: nobody can
+                answer it, and the dashboard does not show it as a question.
             patches: changes of the state.
             state: a new state, instead of the old one; None keeps it.
             input_tokens: all tokens that the run has read so far. None: those of `count_tokens`.
@@ -249,9 +252,7 @@ class Turn:
             status=status,
             parent_thread_id=request.parent_thread_id,
             source_mailbox_entry_id=self._delivery.entry.entry_id,
-            metadata={"interrupts": [to_plain(each) for each in interrupts]}
-            if interrupts
-            else None,
+            metadata=_metadata_of(status, interrupts, asks),
             input_tokens=read if input_tokens is None else input_tokens,
             output_tokens=written if output_tokens is None else output_tokens,
         )
@@ -374,6 +375,15 @@ class Turn:
         if head is None:
             raise NotFound("thread", self.request.thread_id)
         return head.thread.messages
+
+
+def _metadata_of(status: RunStatus, interrupts: Sequence[Interrupt], asks: bool) -> Json:
+    """What a run asks; None leaves what is there."""
+    if not asks:
+        return {"asks": False}
+    if status != "waiting" and not interrupts:
+        return None
+    return {"interrupts": [to_plain(each) for each in interrupts]}
 
 
 def _request_in(entry: MailboxEntry) -> RunRequest | InvalidValue:

@@ -317,6 +317,19 @@ async def test_a_question_behind_answered_ones_is_on_the_overview(
     assert 'href="/runs?status=waiting"' in page
 
 
+async def test_a_run_that_waits_for_other_work_is_no_question(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    meta = RunMeta(agent_id="planner", status="waiting", metadata={"asks": False})
+    await store.threads.append("t", ThreadChangeSet(run_id="turn", run_meta=meta))
+    assert "No run waits for an answer." in (await admin.get("/")).text
+    page = (await admin.get("/threads/t")).text
+    assert "planner waits for other work, and asks nothing" in page
+    assert "waits for an answer" not in page
+    form = {"run_id": "turn", "decision": "yes"}
+    assert (await admin.post("/threads/t/answer", data=form)).status_code == 409
+
+
 async def test_a_run_that_ended_with_a_question_gets_a_run_with_the_answer(
     store: Store, admin: httpx.AsyncClient
 ) -> None:

@@ -18,7 +18,7 @@ from treadle.http._dashboard._entries import found_error
 from treadle.http._dashboard._entry_filters import COUNTED
 from treadle.http._dashboard._rendering import render
 from treadle.http._dashboard._threads import statuses_of
-from treadle.http._dashboard._waiting import read_waiting
+from treadle.http._dashboard._waiting import ASKING, read_waiting
 from treadle.http._operation import Operation
 from treadle.http._owners import FILTERED
 
@@ -49,7 +49,7 @@ async def _show(call: Call) -> Response:
         ListHeads(by="updated_at", order="desc", resource_id=owner, limit=_SHOWN),
     )
     waiting = await read_waiting(call.store, asking.items)
-    questions = [each for each in waiting if each.way != "resumed"]
+    questions = [each for each in waiting if each.way in ASKING]
     return render(
         call,
         "overview.html",

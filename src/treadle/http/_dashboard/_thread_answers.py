@@ -56,6 +56,8 @@ async def _answer_waiting(call: Call, run: RunRecord, form: AnswerForm) -> bool:
     if found.way is None:
         reason = "only the agent of this run knows how it gets its answer; send it a message"
         raise Refused(409, "no_question", reason)
+    if found.way == "work":
+        raise Refused(409, "no_question", "this run waits for other work, and asks nothing")
     if found.way == "resumed":
         return True
     if found.way == "pause":

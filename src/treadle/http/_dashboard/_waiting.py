@@ -9,11 +9,15 @@ from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.run_requests import Interrupt
 from treadle.core.runs import RunRecord
-from treadle.core.waits import Wait, wait_of
+from treadle.core.waits import Wait, asks_nobody, wait_of
 from treadle.store.store import Store
 
-Way: TypeAlias = Literal["pause", "request", "resumed"]
-"""How a run gets its answer; see `_thread_answers`. "resumed": its entry is for workers again."""
+Way: TypeAlias = Literal["pause", "request", "resumed", "work"]
+"""How a run gets its answer; see `_thread_answers`. "resumed": its entry is for workers again.
+"work": it waits for other work, and asks nothing.
+"""
+ASKING: frozenset[Way | None] = frozenset(("pause", "request", None))
+"""The ways of runs that have a question."""
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +62,8 @@ def _waiting(run: RunRecord, mailbox: MailboxState | None, entry: MailboxEntry |
 
 
 def _way_of(run: RunRecord, wait: Wait, mailbox: MailboxState | None) -> Way | None:
+    if asks_nobody(run):
+        return "work"
     if not wait.goes_on:
         return "request" if Interrupt.asked_by(run) else None
     if not wait.is_queued:
