@@ -18,9 +18,10 @@ INTEGRATIONS := $(VENV)/integrations
 INTEGRATIONS_STAMP := $(INTEGRATIONS)/.installed
 # What `make test` leaves out. `make integrations` runs the tests with programs of others (a browser,
 # clients that npm installs, schemathesis, an older PostgreSQL) and those of the benchmarks; `make docs`
-# runs the code of the pages, the chat service of a guide, and certifies the backend of another.
+# runs the code of the pages, checks its types, runs the chat service of a guide, and certifies the
+# backend of another.
 CLIENTS := tests/http/clients tests/http/dashboard/browser tests/http/test_schemathesis.py tests/benchmarks
-PAGES   := README.md docs tests/docs/test_chat_service.py tests/docs/test_write_a_backend.py
+PAGES   := README.md docs $(addprefix tests/docs/test_,chat_service.py types.py write_a_backend.py)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
