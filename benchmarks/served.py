@@ -99,14 +99,16 @@ class Stream:
 async def stream(server: Server, thread_id: str) -> AsyncGenerator[Stream]:
     """Follow a thread during the block."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=2**20)
-    writer.write(_head("GET", f"/v1/threads/{thread_id}/events"))
-    answer = await reader.readuntil(b"retry: 1000")
-    assert b" 200 OK" in answer
-    followed = Stream(reader)
     try:
-        yield followed
+        writer.write(_head("GET", f"/v1/threads/{thread_id}/events"))
+        answer = await reader.readuntil(b"retry: 1000")
+        assert b" 200 OK" in answer
+        followed = Stream(reader)
+        try:
+            yield followed
+        finally:
+            followed.task.cancel()
     finally:
-        followed.task.cancel()
         writer.close()
 
 
