@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from treadle import open_store
+from treadle import StoreUnavailable, open_store
 from treadle.backends.sqlite._connection import connect
 
 
@@ -69,3 +69,12 @@ async def test_reads_one_after_the_other_share_a_connection(
         assert len(opened) == 1
         await asyncio.gather(*(store.mailboxes.count_entries() for _ in range(100)))
         assert len(opened) <= 4
+
+
+async def test_a_version_of_sqlite_that_is_too_old_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 31, 1))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.31.1")
+    with pytest.raises(StoreUnavailable, match=r"SQLite 3\.31\.1; use one with 3\.33\.0 or later"):
+        await open_store(f"sqlite:///{tmp_path}/store.db").open()

@@ -24,6 +24,8 @@ _LOOK_SECONDS = 0.05
 """How long SQLite itself waits for other programs; `transaction` goes on as long as its caller has
 patience. Treadle's own processes wait for the `FairFileLock`."""
 _PAUSE_SECONDS = 0.005
+_OLDEST_SQLITE = (3, 33, 0)
+"""The first version that knows `sqlite_schema`; Python is built with whatever the system has."""
 WRITER_CACHE_KIB = 8_000
 READER_CACHE_KIB = 2_000
 """How much of the database a connection keeps in memory; a store has one writer and up to five
@@ -46,8 +48,13 @@ def connect(
     `cache_kib` KiB in memory.
 
     Raises:
-        StoreUnavailable: this process was forked while its parent was using SQLite.
+        StoreUnavailable: this process was forked while its parent was using SQLite, or Python has a
+            version of SQLite that is too old.
     """
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        wanted = ".".join(map(str, _OLDEST_SQLITE))
+        reason = f"this Python has SQLite {sqlite3.sqlite_version}; use one with {wanted} or later"
+        raise StoreUnavailable(path, reason)
     check_files(path)
     with _using_sqlite_to_open(path):
         return _connect(path, durability, patience, make, cache_kib)
