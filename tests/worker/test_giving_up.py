@@ -79,7 +79,10 @@ async def test_the_entry_is_a_dead_letter_all_the_same(
 
 
 async def test_a_hook_of_the_wrong_kind_is_refused(store: Store) -> None:
-    for hook in (1, lambda event: None):
+    def of_one_argument(event: DeadLettered) -> None:
+        pass
+
+    for hook in (1, of_one_argument):
         wrong: Any = hook
         with pytest.raises(InvalidValue, match="on_dead_letter"):
             Worker(store, fail, on_dead_letter=wrong)

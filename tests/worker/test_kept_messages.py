@@ -82,15 +82,14 @@ async def test_a_stop_keeps_what_was_shown(
     assert (run.status, run.termination_code) == ("done", "superseded")
 
 
+OTHER_ENDS: dict[str, Callable[[Store], Awaitable[object]]] = {
+    "cancelled": lambda store: store.mailboxes.cancel("r"),
+    "asked again": lambda store: store.runs.request(asking("s"), HI, removes_rest=True),
+}
+
+
 @every_backend
-@pytest.mark.parametrize(
-    "stop",
-    [
-        lambda store: store.mailboxes.cancel("r"),
-        lambda store: store.runs.request(asking("s"), HI, removes_rest=True),
-    ],
-    ids=["cancelled", "asked again"],
-)
+@pytest.mark.parametrize("stop", OTHER_ENDS.values(), ids=OTHER_ENDS)
 async def test_other_ends_keep_nothing(
     store: Store,
     new_worker: NewWorker,
