@@ -90,7 +90,10 @@ class Mailboxes(MailboxWrites):
         return self._portal.call(self._reads.load(mailbox_id))
 
     def list(self, *, offset: int = 0, limit: int = 50) -> MailboxPage:
-        """List mailboxes' states in the order of their ids; `limit` is clamped to 1..200."""
+        """List mailboxes' states in the order of their ids; `limit` is clamped to 1..200.
+
+        For what waits in each, or the order of time, take `list_summaries`, which has a cursor.
+        """
         return self._portal.call(self._reads.list(offset=offset, limit=limit))
 
     def list_summaries(
@@ -149,7 +152,10 @@ class Mailboxes(MailboxWrites):
         status: EntryStatus | None = None,
         origin: EntryOrigin | None = None,
     ) -> EntryPage:
-        """List the entries that match all filters, oldest first; `limit` is clamped to 1..200."""
+        """List the entries that match all filters, oldest first; `limit` is clamped to 1..200.
+
+        For the newest, or what they wait for, take `search_entries`, which has a cursor.
+        """
         return self._portal.call(
             self._reads.list_entries(
                 offset=offset, limit=limit, mailbox_id=mailbox_id, status=status, origin=origin

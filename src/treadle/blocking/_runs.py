@@ -269,6 +269,8 @@ class Runs(RunWrites):
     ) -> RunPage:
         """List the runs that match all filters, oldest first.
 
+        For the newest runs, or those of an owner or an agent, take `search`, which has a cursor.
+
         `limit` is clamped to 1..200. Times are unix milliseconds, and their bounds are inclusive.
         """
         return self._portal.call(

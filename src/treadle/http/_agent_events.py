@@ -289,8 +289,10 @@ OPERATIONS = (
         handle=_start,
         details=(
             f"{LIMITED} A worker does the run; a client that goes away"
-            " cancels nothing, and one that sends the same `runId` again sees it from its"
-            " beginning. What the run waits for comes as tool calls: a decision names one in"
+            " cancels nothing, and one that sends the same `runId` again gets what the run has"
+            " said so far, and then what follows. Of a message whose first tokens it has missed,"
+            " it gets nothing until the message is committed, and then all of it. What the run"
+            " waits for comes as tool calls: a decision names one in"
             " `target_id`. 409: no run of the thread waits for it, or another thread has the run."
             " Fields may have tirea's other names, such as `thread_id`."
         ),

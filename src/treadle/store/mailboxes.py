@@ -111,7 +111,10 @@ class Mailboxes(MailboxWrites):
         return await self._backend.read(check_query(LoadMailbox(mailbox_id=mailbox_id), "load"))
 
     async def list(self, *, offset: int = 0, limit: int = 50) -> MailboxPage:
-        """List mailboxes' states in the order of their ids; `limit` is clamped to 1..200."""
+        """List mailboxes' states in the order of their ids; `limit` is clamped to 1..200.
+
+        For what waits in each, or the order of time, take `list_summaries`, which has a cursor.
+        """
         query = ListMailboxes(offset=offset, limit=limit)
         return await self._backend.read(check_query(query, "list"))
 
@@ -169,7 +172,10 @@ class Mailboxes(MailboxWrites):
         status: EntryStatus | None = None,
         origin: EntryOrigin | None = None,
     ) -> EntryPage:
-        """List the entries that match all filters, oldest first; `limit` is clamped to 1..200."""
+        """List the entries that match all filters, oldest first; `limit` is clamped to 1..200.
+
+        For the newest, or what they wait for, take `search_entries`, which has a cursor.
+        """
         query = ListEntries(
             offset=offset, limit=limit, mailbox_id=mailbox_id, status=status, origin=origin
         )

@@ -118,6 +118,8 @@ class Threads(ThreadWrites):
     ) -> ThreadPage:
         """List the ids of the threads that match all filters, in order.
 
+        For a list that people see, take `list_heads`, which sorts by time, too, and has a cursor.
+
         `limit` is clamped to 1..200.
         """
         query = ListThreads(
@@ -145,7 +147,8 @@ class Threads(ThreadWrites):
                 pass `next_cursor`.
             limit: how many at most, clamped to 1..200.
             order: "asc" begins with the first message, "desc" with the last one.
-            visibility: "all" leaves out internal messages, "internal" all others; None reads both.
+            visibility: "all" is what everybody may see, so it leaves out internal messages;
+                "internal" reads only these, and None reads both.
             run_id: only messages of this run (`MessageMetadata.run_id`).
 
         Raises:
