@@ -57,6 +57,7 @@ async def test_a_run_of_a_client_is_declined_in_words(
     question = page.get_by_role("region", name="helper waits for an answer")
     await question.get_by_label("In words").fill("not without a receipt")
     await question.get_by_role("button", name="Decline").click()
+    await expect(page.get_by_role("status")).to_have_text("The answer was given.")
     await Worker(store, handle).run(until_idle=True)
     await page.reload()
     await expect(page.locator(".role-assistant").last).to_contain_text("I have not.")
