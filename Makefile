@@ -58,9 +58,9 @@ else
 	@$(BIN)/treadle demo --store '$(STORE)' $(ARGS)
 endif
 
-# Four processes on two cores, because tests wait for other processes and for servers.
+# Five processes on two cores, because tests wait for other processes and for servers.
 test: $(STAMP)  ## Run the tests on two cores; ARGS="-k claim -x" goes to pytest
-	$(PYTEST) -n 4 --dist loadgroup $(addprefix --ignore=,$(CLIENTS) $(PAGES)) $(ARGS)
+	$(PYTEST) -n 5 --dist loadgroup $(addprefix --ignore=,$(CLIENTS) $(PAGES)) $(ARGS)
 
 clients: $(STAMP)  ## Test the dashboard in Chromium, the API with clients of others, plans on PostgreSQL 16, and the benchmarks; ARGS as for test
 	$(PYTEST) $(CLIENTS) -n 2 --dist loadgroup $(ARGS)
