@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.backends.test_damaged_heads import execute, in_databases
+from tests.backends.statements import execute, in_databases
 from treadle import Store, open_store
 from treadle.core.limits import PAGE
 from treadle.testing import ManualClock

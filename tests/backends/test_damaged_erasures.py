@@ -159,7 +159,7 @@ async def test_an_erasure_goes_on_behind_a_mailbox_that_it_cannot_read(
 
 @every_kind
 async def test_an_erasure_names_an_entry_that_it_cannot_read_and_leaves(store_url: str) -> None:
-    """In a database it goes with its mailbox; in a folder nobody knows whose it is."""
+    """In a database it goes with its mailbox; in a folder its owner is unknown."""
     async with open_store(store_url) as store:
         await fill(store)
         await store.mailboxes.send("whole", 1, entry_id="waits")

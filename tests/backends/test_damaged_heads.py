@@ -1,31 +1,15 @@
 """A listing of threads goes on behind a damaged row, and ends."""
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
-import psycopg
 import pytest
 
+from tests.backends.statements import execute, in_databases
 from treadle import Message, Store, Thread, open_store
-from treadle.backends.postgres.location import parse_location
 from treadle.core.heads import HeadKey, HeadPage
 from treadle.core.pages import Order
 
-in_databases = pytest.mark.parametrize("store_url", ["sqlite", "postgres"], indirect=True)
 KEY_OF_B = "thread_key = (SELECT thread_key FROM threads WHERE thread_id = 'b')"
-
-
-def execute(store_url: str, statement: str) -> None:
-    if store_url.startswith("sqlite"):
-        with closing(sqlite3.connect(store_url.removeprefix("sqlite:///"))) as file:
-            file.execute(statement)
-            file.commit()
-        return
-    location = parse_location(store_url)
-    with psycopg.connect(location.conninfo) as server:
-        server.execute(f'SET search_path TO "{location.schema}"'.encode())
-        server.execute(statement.encode())
 
 
 async def listed(store: Store, by: HeadKey, order: Order = "asc", limit: int = 1) -> list[str]:

@@ -1,14 +1,11 @@
 """A row that nothing refers to is in the way of a write: damage, and no conflict of writers."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
 
-import psycopg
 import pytest
 
+from tests.backends.statements import execute, in_databases
 from treadle import Committed, CorruptRecord, Message, Store, Thread
-from treadle.backends.postgres.location import parse_location
 
 IN_THE_WAY = {
     "a message": (
@@ -22,19 +19,7 @@ IN_THE_WAY = {
 }
 
 
-def execute(store_url: str, statement: str) -> None:
-    if store_url.startswith("sqlite"):
-        with closing(sqlite3.connect(store_url.removeprefix("sqlite:///"))) as file:
-            file.execute(statement)
-            file.commit()
-        return
-    location = parse_location(store_url)
-    with psycopg.connect(location.conninfo) as server:
-        server.execute(f'SET search_path TO "{location.schema}"'.encode())
-        server.execute(statement.encode())
-
-
-@pytest.mark.parametrize("store_url", ["sqlite", "postgres"], indirect=True)
+@in_databases
 @pytest.mark.parametrize("name", IN_THE_WAY)
 async def test_a_write_says_soon_what_is_in_its_way(
     store: Store, store_url: str, name: str

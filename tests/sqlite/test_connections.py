@@ -11,6 +11,19 @@ from treadle import StoreUnavailable, open_store
 from treadle.backends.sqlite._connection import connect
 
 
+def keeping_connections(monkeypatch: pytest.MonkeyPatch, *modules: str) -> list[sqlite3.Connection]:
+    """Return the list of the connections that these modules open from now on."""
+    opened: list[sqlite3.Connection] = []
+
+    def connect_and_keep(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*arguments, **options))
+        return opened[-1]
+
+    for module in modules:
+        monkeypatch.setattr(f"treadle.backends.sqlite.{module}.connect", connect_and_keep)
+    return opened
+
+
 @pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("relaxed", 1)])
 async def test_a_commit_is_synced_if_the_store_is_fully_durable(
     tmp_path: Path,
@@ -19,13 +32,7 @@ async def test_a_commit_is_synced_if_the_store_is_fully_durable(
     synchronous: int,
 ) -> None:
     """In write-ahead mode 2 (FULL) syncs at each commit, 1 (NORMAL) at checkpoints only."""
-    opened: list[sqlite3.Connection] = []
-
-    def connect_and_keep(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        opened.append(connect(*arguments, **options))
-        return opened[-1]
-
-    monkeypatch.setattr("treadle.backends.sqlite.backend.connect", connect_and_keep)
+    opened = keeping_connections(monkeypatch, "backend")
     async with open_store(f"sqlite:///{tmp_path}/store.db", durability=durability):
         writer = opened[0]
         assert writer.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -35,14 +42,7 @@ async def test_a_commit_is_synced_if_the_store_is_fully_durable(
 async def test_all_connections_together_keep_less_than_20_megabytes_of_pages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: list[sqlite3.Connection] = []
-
-    def connect_and_keep(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        opened.append(connect(*arguments, **options))
-        return opened[-1]
-
-    monkeypatch.setattr("treadle.backends.sqlite.backend.connect", connect_and_keep)
-    monkeypatch.setattr("treadle.backends.sqlite._readers.connect", connect_and_keep)
+    opened = keeping_connections(monkeypatch, "backend", "_readers")
     async with open_store(f"sqlite:///{tmp_path}/store.db") as store:
         await asyncio.gather(*(store.mailboxes.count_entries() for _ in range(100)))
         kept = [connection.execute("PRAGMA cache_size").fetchone()[0] for connection in opened]
@@ -56,13 +56,7 @@ async def test_reads_one_after_the_other_share_a_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new one reads the schema, and prepares each statement, before it answers."""
-    opened: list[sqlite3.Connection] = []
-
-    def connect_and_keep(*arguments: Any, **options: Any) -> sqlite3.Connection:
-        opened.append(connect(*arguments, **options))
-        return opened[-1]
-
-    monkeypatch.setattr("treadle.backends.sqlite._readers.connect", connect_and_keep)
+    opened = keeping_connections(monkeypatch, "_readers")
     async with open_store(f"sqlite:///{tmp_path}/store.db") as store:
         for _ in range(100):
             await store.mailboxes.count_entries()

@@ -37,8 +37,8 @@ class PurgedThreads(Model, frozen=True, kw_only=True):
     unreadable: tuple[str, ...] = ()
     """Records that cannot be read, such as `thread 't1'`: they stay, and the threads they are of.
 
-    Nobody knows whether they are active. In a folder, nobody even knows whose they are, as only a
-    record itself says that: then no old thread goes. `treadle doctor` says what is wrong with each.
+    They may be active. In a folder, only the record itself says which thread it belongs to, so
+    then no old thread goes. `treadle doctor` says what is wrong with each.
     Repair or remove them, and purge again.
     """
 

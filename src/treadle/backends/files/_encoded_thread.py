@@ -2,7 +2,7 @@
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias, overload
 
 import msgspec
@@ -129,13 +129,18 @@ def read_messages(data: Bytes, where: str) -> tuple[Sequence[Message], MessageTi
     """Read the messages from a JSON file, each when it is asked for, and their times.
 
     Raises:
-        CorruptRecord: it is not a thread.
+        CorruptRecord: it is not a thread; also when a message is asked for that is damaged.
     """
     try:
         found = msgspec.json.decode(data, type=_EncodedMessages)
     except (ValueError, RecursionError) as error:
         raise CorruptRecord(where, str(error)) from error
-    return MessagesIn(found.messages, where), found.times
+    encoded = found.messages
+
+    def decoded(position: int) -> Message:
+        return decode_model(Message, bytes(encoded[position]), where)
+
+    return LazyMessages(decoded, len(encoded)), found.times
 
 
 def labels_of(head: ThreadHead) -> Labels:
@@ -325,11 +330,16 @@ class EncodedThread:
         return bytes(self._times_text) + b"]"
 
 
-class MessagesOf(Sequence[Message]):
-    """The first messages of a thread, each decoded when it is asked for."""
+class LazyMessages(Sequence[Message]):
+    """Messages of a thread, each decoded when it is first asked for.
 
-    def __init__(self, encoded: EncodedThread, count: int) -> None:
-        self._encoded = encoded
+    Args:
+        decoded: returns the message at a position.
+        count: how many there are.
+    """
+
+    def __init__(self, decoded: Callable[[int], Message], count: int) -> None:
+        self._decoded = decoded
         self._positions = range(count)
         self._found: dict[int, Message] = {}
 
@@ -347,37 +357,8 @@ class MessagesOf(Sequence[Message]):
             return tuple(self[position] for position in self._positions[at])
         position = self._positions[at]
         if position not in self._found:
-            self._found[position] = self._encoded.message(position)
+            self._found[position] = self._decoded(position)
         return self._found[position]
-
-
-class MessagesIn(Sequence[Message]):
-    """Messages that are encoded; each is decoded when it is asked for.
-
-    Raises:
-        CorruptRecord: one is damaged; `where` names its JSON file.
-    """
-
-    def __init__(self, encoded: Sequence[msgspec.Raw], where: str) -> None:
-        self._encoded = encoded
-        self._where = where
-
-    def __len__(self) -> int:
-        return len(self._encoded)
-
-    @overload
-    def __getitem__(self, at: int) -> Message: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> tuple[Message, ...]: ...
-
-    def __getitem__(self, at: int | slice) -> Message | tuple[Message, ...]:
-        if isinstance(at, slice):
-            return tuple(map(self._decoded, self._encoded[at]))
-        return self._decoded(self._encoded[at])
-
-    def _decoded(self, message: msgspec.Raw) -> Message:
-        return decode_model(Message, bytes(message), self._where)
 
 
 def read_written(key: str, data: bytes, where: str) -> EncodedThread:

@@ -295,7 +295,7 @@ class MailboxIndex:
         return True
 
     def _state_of(self, mailbox_id: str) -> MailboxState | None:
-        """Return the state of a mailbox; none if it is damaged, as nobody knows of a pause then."""
+        """Return the state of a mailbox; None if it is damaged: a pause is not known then."""
         try:
             return self._mailboxes.get(mailbox_id)
         except CorruptRecord:

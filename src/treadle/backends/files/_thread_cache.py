@@ -10,7 +10,7 @@ from treadle.backends.files._cache import RowCache
 from treadle.backends.files._encoded_thread import (
     EncodedThread,
     Labels,
-    MessagesOf,
+    LazyMessages,
     Step,
     labeled,
     read_messages,
@@ -77,7 +77,7 @@ class ThreadCache(RowCache[StoredThread]):
         if encoded is None or encoded.count != stored.message_count or key in self._wholes:
             whole = self.whole(key)
             return whole.thread.messages, whole.message_times
-        return MessagesOf(encoded, encoded.count), encoded.times
+        return LazyMessages(encoded.message, encoded.count), encoded.times
 
     def look_at_messages(self, key: str) -> tuple[Sequence[Message], MessageTimes]:
         """Do what `messages` does, but keep in memory no thread that is not there.

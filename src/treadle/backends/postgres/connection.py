@@ -312,7 +312,7 @@ def is_outage(error: psycopg.Error) -> bool:
 
 
 def is_in_doubt(error: psycopg.Error) -> bool:
-    """Return True if nobody knows whether the server has carried out what it was sent."""
+    """Return True if the server may have carried out what it was sent, or may not."""
     return is_outage(error) and not isinstance(error, errors.ReadOnlySqlTransaction)
 
 
