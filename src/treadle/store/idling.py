@@ -41,6 +41,4 @@ async def _with_idle(items: AsyncGenerator[T], seconds: float) -> AsyncGenerator
                 if coming.cancel():
                     with suppress(asyncio.CancelledError):
                         await coming
-                elif not coming.cancelled():
-                    coming.exception()  # who has left misses no error, and asyncio logs none
             yield item
