@@ -49,6 +49,14 @@ async def test_a_part_of_a_page_leads_the_whole_page_to_the_login(
     assert (part.status_code, part.headers["hx-redirect"]) == (401, "/login?next=%2Fthreads")
 
 
+async def test_a_stream_is_refused_and_never_answered_with_the_login(
+    browser: httpx.AsyncClient,
+) -> None:
+    stream = await browser.get("/threads/a/stream", headers={"accept": "text/event-stream"})
+    assert stream.status_code == 401
+    assert "location" not in stream.headers
+
+
 async def test_a_token_that_nobody_has_logs_nobody_in(browser: httpx.AsyncClient) -> None:
     for token in ("", "wrong-token-0123456789", ALICE[:-1], f"{ALICE}\r\nx: y"):
         refused = await browser.post("/login", data={"token": token})

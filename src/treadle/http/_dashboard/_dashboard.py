@@ -14,6 +14,7 @@ from treadle.http._dashboard._rendering import (
     PAGE_HEADERS,
     here,
     is_refresh,
+    is_stream,
     render_plain,
     root_of,
     url,
@@ -84,6 +85,7 @@ def _to_login(request: Request) -> Response:
     wanted = here(request).removeprefix(root_of(request))
     is_page = request.method == "GET" and wanted != "/"
     where = url(request, "login", next=wanted if is_page else None)
-    if is_refresh(request):  # the whole page has to go there, not a part of it
+    # A refresh or a stream belongs to a page that is open: the whole page has to go there.
+    if is_refresh(request) or is_stream(request):
         return Response(b"", 401, {**PAGE_HEADERS, "hx-redirect": where})
     return Response(b"", 303, {**PAGE_HEADERS, "location": where})

@@ -163,6 +163,11 @@ def is_refresh(request: Request) -> bool:
     return "hx-request" in request.headers
 
 
+def is_stream(request: Request) -> bool:
+    """Return whether an open page asks for its events."""
+    return "text/event-stream" in request.headers.get("accept", "")
+
+
 def root_of(request: Request) -> str:
     """Return the path at which the dashboard is mounted, as URLs have it, without a slash."""
     return quote(request.scope.get("root_path", "").rstrip("/"))

@@ -132,7 +132,11 @@ function follow() {
     source.addEventListener("news", refresh);
     source.addEventListener("piece", (event) => write(JSON.parse(event.data)));
     source.addEventListener("open", () => showConnection(true));
-    source.addEventListener("error", () => showConnection(false));
+    source.addEventListener("error", () => {
+      showConnection(false);
+      // The server refused the stream. Asking for the page shows why: it may lead to the login.
+      if (source?.readyState === EventSource.CLOSED) refresh();
+    });
   } else if (!wanted && source !== null) {
     source.close();
     source = null;
