@@ -119,28 +119,39 @@ async def test_threads_that_are_below_each_other_go(clock: ManualClock) -> None:
 
 
 @every_backend
-@pytest.mark.parametrize("what", ["message", "entry"])
+@pytest.mark.parametrize("what", ["message", "entry", "child", "saved child", "moved child"])
 async def test_a_thread_that_gets_something_meanwhile_stays_with_it(
     store: Store, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     await add(store, "t")
+    child = Thread(id="child", parent_thread_id="t")
     clock.now += 100
+    if what == "moved child":
+        await add(store, "child", parent_thread_id="other")
     commit = store._backend.commit
 
     async def beaten(batch: Any) -> Any:
-        if isinstance(batch[-1], PurgeThread):
+        if isinstance(batch[-1], PurgeThread) and batch[-1].thread_id == "t":
             monkeypatch.setattr(store._backend, "commit", commit)
-            if what == "message":
-                await store.threads.append("t", says("again"))
-            else:
-                await store.mailboxes.send("t", 2)
+            match what:
+                case "message":
+                    await store.threads.append("t", says("again"))
+                case "entry":
+                    await store.mailboxes.send("t", 2)
+                case "child":
+                    await store.threads.create(child)
+                case "saved child":
+                    await store.threads.save(child)
+                case _:
+                    await store.threads.update("child", parent_thread_id="t")
         return await commit(batch)
 
     monkeypatch.setattr(store._backend, "commit", beaten)
     purged = await store.purge_threads(clock.now)
     assert (purged.threads, purged.active) == (0, 1)
     assert len((await store.threads.list_messages("t")).messages) == (2 if what == "message" else 1)
-    assert (await store.mailboxes.count_entries("t")).queued == (0 if what == "message" else 1)
+    assert (await store.mailboxes.count_entries("t")).queued == (1 if what == "entry" else 0)
+    assert await left(store) == (["child", "t"] if "child" in what else ["t"])
 
 
 async def test_the_arguments_are_checked() -> None:

@@ -164,8 +164,9 @@ class UpdateThread(TimedCommand[Committed], frozen=True, kw_only=True):
             raise InvalidValue(f"updateThread.metadata.{key}", reason)
 
     def touches(self, read_set: ReadSet) -> None:
-        """The thread with its labels."""
-        read_set.threads.add(self.thread_id)
+        """The thread with its labels, and its new parent, which is only locked."""
+        parent = self.parent_thread_id
+        read_set.add_child(self.thread_id, None if parent is UNSET else parent)
         read_set.labels.add(self.thread_id)
 
     def apply(self, rows: HeadRows, now: int) -> Committed:

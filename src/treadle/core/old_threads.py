@@ -29,17 +29,20 @@ class PurgeThread(Command[int | None], frozen=True, kw_only=True):
     """Deletes a thread that was changed last before `older_than`, and the mailbox with its id.
 
     Result: how many entries the mailbox had. None: the thread does not exist, or it stays, because
-    it was changed since, its mailbox has entries that have not ended or cannot be read, or its time
-    is not known. Its runs stay.
+    it was changed since, a thread is right below it, its mailbox has entries that have not ended or
+    cannot be read, or its time is not known. Its runs stay.
     """
 
     thread_id: ThreadId
     older_than: Time
     """In unix milliseconds."""
+    ignoring: tuple[ThreadId, ...] = ()
+    """Threads that may be right below it: they are above it, too, and go after it."""
 
     def touches(self, read_set: ReadSet) -> None:
-        """The thread with its labels, the mailbox, and its entries."""
+        """The thread with its labels, those below it, the mailbox, and its entries."""
         read_set.threads.add(self.thread_id)
+        read_set.add_children_of(self.thread_id, len(self.ignoring))
         read_set.labels.add(self.thread_id)
         read_set.mailboxes.add(self.thread_id)
         read_set.entries_of.add(self.thread_id)
@@ -47,6 +50,8 @@ class PurgeThread(Command[int | None], frozen=True, kw_only=True):
     def apply(self, rows: OldThreadRows, now: int) -> int | None:
         """Remove the thread, the state of the mailbox, and the entries."""
         if self.thread_id not in rows.threads:
+            return None
+        if set(rows.find_thread_ids(None, self.thread_id)) - {self.thread_id, *self.ignoring}:
             return None
         written = last_written(rows.find_labels(self.thread_id).metadata)
         if written is None or written >= self.older_than:

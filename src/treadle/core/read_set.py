@@ -15,6 +15,8 @@ class ReadSet(msgspec.Struct):
     threads: set[str] = msgspec.field(default_factory=set)
     labels: set[str] = msgspec.field(default_factory=set)
     """Those of `threads` that are loaded with owner, parent and metadata."""
+    children_of: dict[str, int] = msgspec.field(default_factory=dict)
+    """Threads by id, and how many of the threads below each one are ignored if they are found."""
     wholes: set[str] = msgspec.field(default_factory=set)
     """Those of `threads` that are loaded as a whole."""
     steps: set[str] = msgspec.field(default_factory=set)
@@ -64,6 +66,24 @@ class ReadSet(msgspec.Struct):
     """Ranges of joined keys of a collection (see `KeyRange`), all of whose documents are loaded."""
     expired_before: dict[int, int] = msgspec.field(default_factory=dict)
     """Times before which documents expired that are purged, and how many at most."""
+
+    def add_child(self, thread_id: str, parent_thread_id: str | None) -> None:
+        """Add a thread, and the one that it is put below.
+
+        That one is only locked, so that nobody purges it who does not see the child yet.
+        """
+        self.threads.add(thread_id)
+        if parent_thread_id is not None:
+            self.threads.add(parent_thread_id)
+
+    def add_children_of(self, thread_id: str, ignored: int) -> None:
+        """Add the threads right below a thread, so many that one is among them that counts."""
+        self.children_of[thread_id] = max(self.children_of.get(thread_id, 0), ignored)
+
+    def first_children(self, thread_id: str) -> int:
+        """Return how many of the threads right below a thread are loaded."""
+        # It may be below itself, and any thread of the set may have gone elsewhere before.
+        return self.children_of[thread_id] + len(self.threads) + 1
 
     def add_messages_from(self, thread_id: str, position: int) -> None:
         """Add the messages of a thread from a position to its end."""

@@ -19,8 +19,8 @@ class RestoreThread(Command[None], frozen=True, kw_only=True):
         check_metadata(self.head.thread, "restoreThread.head.thread")
 
     def touches(self, read_set: ReadSet) -> None:
-        """The thread."""
-        read_set.threads.add(self.head.thread.id)
+        """The thread, and its parent, which is only locked."""
+        read_set.add_child(self.head.thread.id, self.head.thread.parent_thread_id)
 
     def apply(self, rows: ThreadRows, now: int) -> None:
         """Put the thread; its earlier deltas are unknown."""

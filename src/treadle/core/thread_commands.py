@@ -32,8 +32,8 @@ class CreateThread(TimedCommand[Committed], frozen=True, kw_only=True):
         check_thread(self.thread, "createThread.thread")
 
     def touches(self, read_set: ReadSet) -> None:
-        """The thread."""
-        read_set.threads.add(self.thread.id)
+        """The thread, and its parent, which is only locked."""
+        read_set.add_child(self.thread.id, self.thread.parent_thread_id)
 
     def apply(self, rows: ThreadRows, now: int) -> Committed:
         """Put the new thread at version 0."""
@@ -54,8 +54,8 @@ class EnsureThread(TimedCommand[Committed], frozen=True, kw_only=True):
         check_thread(self.thread, "ensureThread.thread")
 
     def touches(self, read_set: ReadSet) -> None:
-        """The thread."""
-        read_set.threads.add(self.thread.id)
+        """The thread, and its parent, which is only locked."""
+        read_set.add_child(self.thread.id, self.thread.parent_thread_id)
 
     def apply(self, rows: ThreadRows, now: int) -> Committed:
         """Put the thread, unless it exists; an existing thread stays as it is."""
@@ -132,8 +132,8 @@ class SaveThread(TimedCommand[Committed], frozen=True, kw_only=True):
         check_thread(self.thread, "saveThread.thread")
 
     def touches(self, read_set: ReadSet) -> None:
-        """The thread, and its messages, for their times."""
-        read_set.threads.add(self.thread.id)
+        """The thread, its messages, for their times, and its parent, which is only locked."""
+        read_set.add_child(self.thread.id, self.thread.parent_thread_id)
         read_set.add_messages_from(self.thread.id, 0)
 
     def apply(self, rows: ThreadRows, now: int) -> Committed:

@@ -122,19 +122,23 @@ class ThreadPurge:
         """Delete a thread after its descendants; it stays if one of them does."""
         found, parents = [root], {root.id: root.id}  # a thread may be below itself
         parents_that_stay: set[str] = set()
+        ring: dict[str, tuple[str, ...]] = {}
         for parent in found:
             unreadable: list[str] = []  # one of these may be a child
             async for child in children_of(self._backend, parent.id, unreadable.extend):
-                if child.id not in parents:
-                    parents[child.id] = parent.id
-                    found.append(child)
+                if child.id in parents:  # only the root, which is in a ring
+                    ring[parent.id] = (child.id,)
+                    continue
+                parents[child.id] = parent.id
+                found.append(child)
             if self._note_unreadable(unreadable):
                 parents_that_stay.add(parent.id)
         for thread in reversed(found):
             if not self._may_go(thread):
                 parents_that_stay.add(parents[thread.id])
                 continue
-            if thread.id in parents_that_stay or not await self._purge_readable(thread.id):
+            above = ring.get(thread.id, ())
+            if thread.id in parents_that_stay or not await self._purge_readable(thread.id, above):
                 self._stay.add(thread.id)
                 parents_that_stay.add(parents[thread.id])
             self._report(self._purged())
@@ -144,16 +148,18 @@ class ThreadPurge:
         written = last_written(thread.metadata)
         return is_theirs and written is not None and written < self._older_than
 
-    async def _purge_readable(self, thread_id: str) -> bool:
+    async def _purge_readable(self, thread_id: str, above: tuple[str, ...]) -> bool:
         """Do what `_purge` does; a thread with a record that cannot be read stays."""
         try:
-            return await self._purge(thread_id)
+            return await self._purge(thread_id, above)
         except CorruptRecord as error:
             self._note_unreadable((error.where,))
             return False
 
-    async def _purge(self, thread_id: str) -> bool:
+    async def _purge(self, thread_id: str, above: tuple[str, ...]) -> bool:
         """Delete a thread with its runs and its mailbox; return False if it stays.
+
+        A thread `above` it may be right below it, too: that one goes later.
 
         Raises:
             CorruptRecord: the thread or its mailbox cannot be read.
@@ -181,7 +187,7 @@ class ThreadPurge:
             if self._may_have_active(found):
                 return False
         # Not after the thread, which leads to them.
-        purge = PurgeThread(thread_id=thread_id, older_than=self._older_than)
+        purge = PurgeThread(thread_id=thread_id, older_than=self._older_than, ignoring=above)
         *were_there, entries = (await self._commit((*deletions_of(found.items), purge))).results
         self._counts["runs"] += sum(were_there)
         if entries is None:
@@ -198,7 +204,8 @@ class ThreadPurge:
     async def _is_gone(self, thread_id: str) -> bool:
         """Return whether somebody else has deleted a thread that was not purged.
 
-        Otherwise somebody has written to it meanwhile, or its mailbox has what waits, or may wait.
+        Otherwise somebody has written to it meanwhile, or put a thread below it, or its mailbox
+        has what waits, or may wait.
         """
         entries = SearchEntries(mailbox_id=thread_id, limit=PAGE)
         left, thread = await self._backend.read(

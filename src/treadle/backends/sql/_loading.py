@@ -31,6 +31,9 @@ def reads_of(read_set: ReadSet) -> list[Read]:
         reads += _reads_of_entries(read_set)
     if read_set.labels:
         reads.append(Read("load_labels", {"ids": sorted(read_set.labels)}))
+    for thread_id in sorted(read_set.children_of):
+        values = {"parent_thread_id": thread_id, "number": read_set.first_children(thread_id)}
+        reads.append(Read("load_children", values))
     if read_set.messages:
         reads.append(Read("load_message_ids", {"pairs": pair_list(read_set.messages)}))
     if read_set.wholes or read_set.messages_from or read_set.last_messages:

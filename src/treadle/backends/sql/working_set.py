@@ -99,6 +99,8 @@ class WorkingSet(RefusingTables):
         """The first position of each message id of a thread that was asked for and is stored."""
         self._last_messages: dict[str, list[DatabaseRow]] = {}
         """The last messages of each thread, with their positions, as far as they are loaded."""
+        self._children: dict[str, list[str]] = {}
+        """The stored threads right below a thread, as far as they are loaded."""
         self._claimed_in = set(read_set.claimed_in)
         """The mailboxes whose claimed entries are all in memory."""
         self._waiting_in = set(read_set.claimed_in) if read_set.waiting else set[str]()
@@ -149,8 +151,8 @@ class WorkingSet(RefusingTables):
                     claims += self._readable("entries", read_claim, rows)
                 case "load_entries":
                     entries += self._readable("entries", read_entry, rows)
-                case "load_labels":
-                    self._load_labels(rows)
+                case "load_labels" | "load_children":
+                    self._load_labels(read, rows)
                 case "load_runs_for_update" | "load_runs_of_settled" | "load_runs_of_entries":
                     named = read.name == "load_runs_for_update"
                     for run in self._readable("runs", read_run, rows, None if named else damage):
@@ -206,8 +208,11 @@ class WorkingSet(RefusingTables):
             message_id, position = read_json(row[0]), row[1]
             known[message_id] = min(known.get(message_id, position), position)
 
-    def _load_labels(self, rows: Iterable[DatabaseRow]) -> None:
-        """Give the loaded threads their owners, parents and metadata."""
+    def _load_labels(self, read: Read, rows: Iterable[DatabaseRow]) -> None:
+        """Give the loaded threads their owners, parents and metadata, or note who is below one."""
+        if read.name == "load_children":
+            self._children[read.values["parent_thread_id"]] = [key for (key,) in rows]
+            return
         for thread in self._readable("threads", read_labels, rows):
             if self.threads.is_loaded(thread.id):  # others may have created it since
                 stored = self.threads[thread.id]
@@ -304,6 +309,25 @@ class WorkingSet(RefusingTables):
         if thread_id not in self._read_set.labels:
             raise NotLoaded(f"labels of thread {thread_id!r}")
         return super().find_labels(thread_id)
+
+    def find_thread_ids(self, resource_id: str | None, parent_thread_id: str | None) -> list[str]:
+        """The ids of threads right below a thread: all, or enough to know what a purge asks."""
+        if resource_id is not None or parent_thread_id not in self._children:
+            raise NotLoaded(f"threads of owner {resource_id!r}, below {parent_thread_id!r}")
+        touched = {key for table, key in (*self._touched, *self._before) if table == "threads"}
+        known = {key: self.threads.get(key) for key in touched if self._knows_parent(key)}
+        here = [each.head.thread for each in known.values() if each is not None]
+        return [
+            *(key for key in self._children[parent_thread_id] if key not in known),
+            *(thread.id for thread in here if thread.parent_thread_id == parent_thread_id),
+        ]
+
+    def _knows_parent(self, thread_id: str) -> bool:
+        """Return False if a thread is as loaded, without its labels."""
+        loaded, now = self._as_loaded.get(("threads", thread_id)), self.threads.get(thread_id)
+        return thread_id in self._read_set.labels or (
+            now is None or not isinstance(loaded, StoredThread) or loaded.origin is not now.origin
+        )
 
     def find_known_messages(self, thread_id: str, message_ids: Iterable[str]) -> set[str]:
         """Return those of `message_ids` that the thread already has."""

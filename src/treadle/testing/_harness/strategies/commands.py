@@ -450,7 +450,12 @@ def _seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
             statuses=st.sampled_from([SETTLED, tuple(TERMINAL), ("cancelled",), ()]),
         ),
         st.builds(DeleteMailbox, mailbox_id=mailbox_ids),
-        st.builds(PurgeThread, thread_id=thread_ids | mailbox_ids, older_than=times(now)),
+        st.builds(
+            PurgeThread,
+            thread_id=thread_ids | mailbox_ids,
+            older_than=times(now),
+            ignoring=st.just(()) | st.tuples(thread_ids),
+        ),
         st.builds(RestoreMailbox, mailbox=states(now)),
         st.builds(RestoreRun, run=runs(now)),
         *of_runs.seldom(now),

@@ -2,7 +2,7 @@
 
 from treadle import RunRecord, Store, Thread
 from treadle.backends.base import Guarantee
-from treadle.commands import PurgeThread
+from treadle.commands import AppendThread, CreateThread, DeleteThread, PurgeThread, UpdateThread
 from treadle.testing._harness.builders import claim_one, says
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect
@@ -73,3 +73,39 @@ async def a_thread_whose_mailbox_has_work_is_not_purged(store: Store, clock: Man
     await store.mailboxes.pause("t")
     expect(await purged(store, later), 1)
     expect(await store.mailboxes.load("t"), None)
+
+
+@checks.add(Guarantee.VERSIONS_WITHOUT_GAPS)
+async def a_thread_that_has_one_below_it_is_not_purged(store: Store, clock: ManualClock) -> None:
+    await store.threads.create(Thread(id="t", parent_thread_id="t"))
+    await store.threads.create(Thread(id="child", parent_thread_id="t"))
+    later = clock.now + 10**6
+    expect(await purged(store, later), None)
+    await store.threads.append("child", says("hello"))
+    purge = PurgeThread(thread_id="t", older_than=later)
+    receipt = await store.commit(
+        (
+            AppendThread(thread_id="child", changes=says("again")),
+            purge,
+            UpdateThread(thread_id="child", parent_thread_id=None),
+            CreateThread(thread=Thread(id="new", parent_thread_id="t")),
+            purge,
+            DeleteThread(thread_id="new"),
+            UpdateThread(thread_id="child", parent_thread_id="t"),
+            purge,
+            UpdateThread(thread_id="child", parent_thread_id="other"),
+            purge,
+        )
+    )
+    expect([receipt.results[each] for each in (1, 4, 7, 9)], [None, None, None, 0])
+
+
+@checks.add(Guarantee.VERSIONS_WITHOUT_GAPS)
+async def a_purged_thread_may_be_in_a_ring(store: Store, clock: ManualClock) -> None:
+    await store.threads.create(Thread(id="t", parent_thread_id="above"))
+    await store.threads.create(Thread(id="above", parent_thread_id="t"))
+    later = clock.now + 10**6
+    expect(await purged(store, later), None)
+    purge = PurgeThread(thread_id="t", older_than=later, ignoring=("above",))
+    expect((await store.commit((purge,))).results, (0,))
+    expect(await purged(store, later, "above"), 0)
