@@ -80,4 +80,5 @@ def test_several_takes_of_a_group_load_what_they_take_together() -> None:
     for limit in (3, 2, -5):
         Take(entry_id="held", claim_token="mine", name="n", limit=limit).touches(read_set)
     read_set.entries.add("cancelled")
-    assert read_set.first_waiting() == 3 + 2 + 2
+    read_set.duplicates.add(("box", "withdrawn"))
+    assert read_set.first_waiting() == 3 + 2 + 2 + 1

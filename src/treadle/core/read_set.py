@@ -103,8 +103,10 @@ class ReadSet(msgspec.Struct):
 
     def first_waiting(self) -> int:
         """Return how many entries of each queue are loaded for the takes."""
-        # The other commands may end entries that they name, which a take then passes over.
-        return min(sum(self.waiting.values()) + len(self.entries), LARGEST_TIME)
+        # The other commands may end entries that they name, by id or by dedupe key. A take then
+        # passes over these.
+        named = len(self.entries) + len(self.duplicates)
+        return min(sum(self.waiting.values()) + named, LARGEST_TIME)
 
     def add_expired(self, before: int, number: int) -> None:
         """Add `number` more documents that expired before a time, those that did so first."""

@@ -195,6 +195,18 @@ async def a_take_passes_over_what_its_batch_has_ended(store: Store) -> None:
 
 
 @checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
+async def a_take_passes_over_what_its_batch_has_withdrawn(store: Store) -> None:
+    for number in range(6):
+        await store.mailboxes.send("box", number, dedupe_key=f"key {number}")
+    held = await claim_one(store)
+    async with store.batch() as step:
+        for number in (1, 2, 3):
+            step.mailboxes.withdraw("box", f"key {number}")
+        step.mailboxes.take(held)
+    expect(payloads(results_of(step)[-1]), [4])
+
+
+@checks.add(Guarantee.ENTRIES_MOVE_BY_RULE)
 async def what_is_taken_and_given_back_is_taken_again(store: Store) -> None:
     held = await hold_first(store, 3)
     (one,) = await take(store, held, 1)
