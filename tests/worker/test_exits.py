@@ -10,11 +10,19 @@ from typing import Any, cast
 
 import pytest
 from tests.marks import every_backend
-from tests.worker.support import AT_ONCE, NewWorker, Recorder, load, return_at_once, until_idle
+from tests.worker.support import (
+    AT_ONCE,
+    NewWorker,
+    Recorder,
+    load,
+    return_at_once,
+    settle,
+    until_idle,
+)
 
 import treadle
 from treadle import MailboxEntry, MailboxStats, Store
-from treadle.worker import DeadLettered, Delivery, Done, Handler, Reject
+from treadle.worker import DeadLettered, Delivery, Done, Handler, Reject, Worker
 from treadle.worker._tasks import Contained
 
 KILLERS = {
@@ -193,6 +201,28 @@ async def test_tasks_of_others_are_made_by_the_factory_of_the_loop(
         loop.set_task_factory(None)
     assert CoroutineType in made  # the handler
     assert made.count(Contained) == 1  # its task
+
+
+async def test_workers_that_take_turns_leave_nothing_on_the_loop(
+    store: Store, new_worker: NewWorker
+) -> None:
+    loop = asyncio.get_running_loop()
+    running: list[tuple[Worker, asyncio.Task[None]]] = []
+    factories: set[object] = set()
+    for _ in range(20):  # each one begins before the last one ends
+        worker = new_worker(store, return_at_once)
+        running.append((worker, asyncio.create_task(worker.run())))
+        await settle()
+        factories.add(loop.get_task_factory())
+        if len(running) == 2:
+            earlier, task = running.pop(0)
+            earlier.stop()
+            await task
+    [(last, task)] = running
+    last.stop()
+    await task
+    assert loop.get_task_factory() is None
+    assert len(factories) == 1
 
 
 def test_ctrl_c_in_a_handler_is_the_process_s_own(new_worker: NewWorker) -> None:

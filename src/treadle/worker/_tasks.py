@@ -1,14 +1,16 @@
 """Tasks that handlers start: an exit of one is its failure, and does not end the event loop."""
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from treadle.worker._failures import failure_of, is_of_process
 
 T = TypeVar("T")
+
+_TaskFactory: TypeAlias = Callable[..., Any]
 
 _of_handler: ContextVar[bool] = ContextVar("treadle_of_handler", default=False)
 """True in the context of a handler, which the tasks that it starts inherit."""
@@ -68,23 +70,36 @@ def enter_handler() -> None:
     _of_handler.set(True)
 
 
+class _Containing:
+    """Makes the tasks of an event loop, as `outer` does; those that handlers start are contained.
+
+    The workers of a loop share one, as they need not end in the order in which they began.
+    """
+
+    def __init__(self, outer: _TaskFactory | None) -> None:
+        self.outer = outer
+        self.workers = 0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
+        chosen = Contained(work) if _of_handler.get() else work
+        if self.outer is None:
+            return asyncio.Task(chosen, loop=loop, **options)
+        return self.outer(loop, chosen, **options)
+
+
 @contextmanager
 def containing(loop: asyncio.AbstractEventLoop) -> Generator[None]:
     """Contain, within the block, the tasks that handlers start with `asyncio.gather` and the like.
 
     The tasks of everybody else are made as before.
     """
-    outer = loop.get_task_factory()
-
-    def make(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> Any:
-        chosen = Contained(work) if _of_handler.get() else work
-        if outer is None:
-            return asyncio.Task(chosen, loop=loop, **options)
-        return outer(loop, chosen, **options)
-
+    found = loop.get_task_factory()
+    make = found if isinstance(found, _Containing) else _Containing(found)
+    make.workers += 1
     loop.set_task_factory(make)
     try:
         yield
     finally:
-        if loop.get_task_factory() is make:
-            loop.set_task_factory(outer)
+        make.workers -= 1
+        if not make.workers and loop.get_task_factory() is make:
+            loop.set_task_factory(make.outer)
