@@ -283,6 +283,53 @@ async def test_an_error_whose_text_cannot_be_had_is_a_failure(
     assert dead.error == "Leaves: (its message failed with SystemExit)"
 
 
+def nested(levels: int) -> Exception:
+    """An error of a task in a group in a group …, as of an agent that asks itself."""
+    error: Exception = ValueError("no")
+    for _ in range(levels):
+        error = ExceptionGroup("group", [error])
+    return error
+
+
+def syntax_error(**parts: Any) -> Exception:
+    """An error whose parts are not what a traceback needs."""
+    error = SyntaxError("no", ("made.py", 1, 1, "line"))
+    for name, part in parts.items():
+        setattr(error, name, part)
+    return error
+
+
+ODD = {
+    "groups in groups": (nested(2_000), "[…]]"),
+    "a line that is no text": (syntax_error(text=7), "SyntaxError: no"),
+    "a position that is no number": (syntax_error(offset="first"), "SyntaxError: no"),
+}
+
+
+@pytest.mark.parametrize(("error", "text"), ODD.values(), ids=ODD)
+async def test_an_error_that_cannot_be_shown_is_a_failure(
+    store: Store, recorder: Recorder, error: Exception, text: str, new_worker: NewWorker
+) -> None:
+    async def fail(delivery: Delivery) -> None:
+        raise error
+
+    await store.mailboxes.send("m", 1)
+    await until_idle(new_worker(store, fail, max_attempts=1))
+    [dead] = recorder.of(DeadLettered)
+    assert text in dead.error
+
+
+async def test_a_handler_of_no_module_may_fail(
+    store: Store, recorder: Recorder, new_worker: NewWorker
+) -> None:
+    scope: dict[str, Any] = {"__name__": None}
+    exec("async def fail(delivery): raise ValueError('no')", scope)  # noqa: S102
+    await store.mailboxes.send("m", 1)
+    await until_idle(new_worker(store, scope["fail"], max_attempts=1))
+    [dead] = recorder.of(DeadLettered)
+    assert dead.error == "ValueError: no"
+
+
 @pytest.mark.parametrize("end", [SystemExit(1), KeyboardInterrupt(), StopIteration(), Ends()])
 async def test_whatever_a_plain_function_raises_is_a_failure_of_its_entry(
     store: Store, recorder: Recorder, end: BaseException, new_worker: NewWorker

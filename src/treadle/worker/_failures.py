@@ -3,12 +3,16 @@
 import asyncio
 import dis
 import traceback
+from collections.abc import Callable
+from types import FrameType
 from typing import cast
 
 ERROR_LENGTH = 2_000
 """Maximum length of the error text that is stored with an entry, in characters."""
 TRACEBACK_LENGTH = 4_000
 """Maximum length of the traceback that is stored with an entry: of the end, which has the cause."""
+_GROUPS = 10
+"""How many groups of errors within each other are described: a handler may nest thousands."""
 _CALLERS = ("treadle.worker.", "asyncio.", "concurrent.")
 """The modules between the loop of a worker and its handler."""
 
@@ -26,12 +30,17 @@ def failure_of(error: BaseException) -> Exception:
 
 
 def _repr_of(error: BaseException) -> str:
+    return _attempted(lambda: repr(error), lambda _: type(error).__name__)
+
+
+def _attempted(read: Callable[[], str], instead: Callable[[BaseException], str]) -> str:
+    """Return what is read of an error of a handler, which may have code of its own that fails."""
     try:
-        return repr(error)
+        return read()
     except BaseException as failure:
         if is_of_process(failure):
             raise
-        return type(error).__name__
+        return instead(failure)
 
 
 def is_of_process(error: BaseException) -> bool:
@@ -51,36 +60,47 @@ def trace_of(error: BaseException) -> str:
 
     It begins at the handler: how the worker has called it helps nobody.
     """
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(_CALLERS):
-        trace = trace.tb_next
-    begin = error.__traceback__ if trace is None else trace
-    text = "".join(traceback.format_exception(type(error), error, begin)).rstrip()
+    text = _attempted(
+        lambda: _formatted(error),
+        lambda failure: f"(its traceback failed with {type(failure).__name__})",
+    )
     storable = text.encode("utf-8", "backslashreplace").decode()
     if len(storable) <= TRACEBACK_LENGTH:
         return storable
     return f"…{storable[1 - TRACEBACK_LENGTH :]}"
 
 
+def _formatted(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and _module_of(trace.tb_frame).startswith(_CALLERS):
+        trace = trace.tb_next
+    begin = error.__traceback__ if trace is None else trace
+    return "".join(traceback.format_exception(type(error), error, begin)).rstrip()
+
+
+def _module_of(frame: FrameType) -> str:
+    name = frame.f_globals.get("__name__")
+    return name if isinstance(name, str) else ""  # code that was executed with globals of its own
+
+
 def describe_error(error: BaseException) -> str:
     """Return the error's type and message, in at most `ERROR_LENGTH` characters of valid UTF-8."""
     # a lone surrogate cannot be stored
-    storable = _describe(error).encode("utf-8", "backslashreplace").decode()
+    storable = _describe(error, _GROUPS).encode("utf-8", "backslashreplace").decode()
     if len(storable) <= ERROR_LENGTH:
         return storable
     return f"{storable[: ERROR_LENGTH - 1]}…"
 
 
-def _describe(error: BaseException) -> str:
+def _describe(error: BaseException, groups: int) -> str:
     name = type(error).__name__
-    try:
-        message = str(error)
-    except BaseException as failure:
-        if is_of_process(failure):
-            raise
-        message = f"(its message failed with {type(failure).__name__})"
+    message = _attempted(
+        lambda: str(error), lambda failure: f"(its message failed with {type(failure).__name__})"
+    )
     text = f"{name}: {message}" if message else name
     if not isinstance(error, BaseExceptionGroup):
         return text
+    if not groups:
+        return f"{text} […]"
     group = cast("BaseExceptionGroup[BaseException]", error)
-    return f"{text} [{'; '.join(_describe(inner) for inner in group.exceptions)}]"
+    return f"{text} [{'; '.join(_describe(inner, groups - 1) for inner in group.exceptions)}]"
