@@ -1,7 +1,7 @@
 """Waiting: callers share one watcher, and no write between a look and a sleep is missed."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -27,6 +27,7 @@ class FakeStore:
         self.due = 0
         self.times_left = 0
         self.questions = 0
+        self.unanswered = 0
         self.error: Exception | None = None
         self.position_error: Exception | None = None
         self.watch = Watch(self._position)
@@ -50,21 +51,36 @@ class FakeStore:
         self.watch.wake()
         return True
 
+    def has_asleep(self, count: int) -> bool:
+        """Return whether so many callers sleep, and nothing is left to ask for them."""
+        watchers = self.waiting._watchers.values()
+        asleep = sum(len(each) for watcher in watchers for each in watcher.sleepers.values())
+        is_asking = self.unanswered > 0 or any(each.changed.is_set() for each in watchers)
+        return asleep == count and not is_asking
+
     async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
         self.questions += 1
-        for _ in range(self.questions % 3):
-            await asyncio.sleep(0)
+        self.unanswered += 1
+        try:
+            for _ in range(self.questions % 3):
+                await asyncio.sleep(0)
+        finally:
+            self.unanswered -= 1
         if self.error is not None:
             raise self.error
         return [0 if self.due and each is None else None for each in mailbox_ids]
 
 
-async def all_asleep(
-    store: FakeStore, count: int, after: float = 0.05
-) -> "list[asyncio.Task[None]]":
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SOON_SECONDS):
+        while not is_so():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def all_asleep(store: FakeStore, count: int) -> "list[asyncio.Task[None]]":
     """Let tasks wait, and return once all of them have asked for themselves and sleep."""
     sleepers = [asyncio.create_task(store.waiting.until_due(LONG, None)) for _ in range(count)]
-    await asyncio.sleep(after)
+    await until(lambda: store.has_asleep(count))
     return sleepers
 
 
@@ -95,9 +111,10 @@ async def test_a_crowd_that_waits_asks_no_more_than_one_caller() -> None:
     sleepers = await all_asleep(store, 500)
     store.questions = 0
     for _ in range(5):
+        before = store.questions
         store.position += 1  # a write of another process, about which nobody wakes us
-        await asyncio.sleep(0.03)
-    assert 1 <= store.questions <= 10
+        await until(lambda: store.questions > before and store.has_asleep(500))  # noqa: B023
+    assert 5 <= store.questions <= 10
     await end(sleepers)
 
 
@@ -114,11 +131,10 @@ async def test_one_entry_wakes_one_caller_of_a_crowd() -> None:
                 return
 
     workers = [asyncio.create_task(work()) for _ in range(500)]
-    await asyncio.sleep(0.05)
-    for _ in range(10):
+    await until(lambda: store.has_asleep(500))
+    for left in range(499, 489, -1):
         store.send()
-        await asyncio.sleep(0.03)
-    assert store.due == 0
+        await until(lambda: store.due == 0 and store.has_asleep(left))  # noqa: B023
     assert claims <= 20, "the crowd woke for an entry"
     await end(workers)
 
@@ -131,7 +147,7 @@ async def test_many_entries_wake_as_many_callers_soon() -> None:
             await store.waiting.until_due(LONG, None)
 
     workers = [asyncio.create_task(work()) for _ in range(300)]
-    await asyncio.sleep(0.05)
+    await until(lambda: store.has_asleep(300))
     store.send(300)
     async with asyncio.timeout(SOON_SECONDS):
         await asyncio.gather(*workers)
@@ -190,7 +206,7 @@ async def test_a_caller_that_comes_as_the_last_one_leaves_is_woken() -> None:
         await store.waiting.until_due(LONG, None)
 
     for _ in range(400):
-        (leaving,) = await all_asleep(store, 1, after=0.001)
+        (leaving,) = await all_asleep(store, 1)
         coming = asyncio.create_task(come())
         store.send()
         for _ in range(choose.randrange(6)):

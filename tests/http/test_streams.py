@@ -288,7 +288,8 @@ class TestLimits:
             await until_listening(stream)
             stream.reads.clear()
             await append(store, "a")
-            await asyncio.sleep(0.3)
+            async with asyncio.timeout(SOON_SECONDS):
+                await stream.is_over.wait()
             stream.reads.set()
         assert not stream.has_ended  # the server closes the connection
         assert stream.events == []
