@@ -10,6 +10,7 @@ from playwright.async_api import (
     Request,
     Response,
     WebError,
+    expect,
 )
 
 _SHOW_OR_HIDE = """hides => {
@@ -97,6 +98,14 @@ class Browsing:
     async def _on_dialog(self, dialog: Any) -> None:
         self.problems.append(f"dialog: {dialog.type}: {dialog.message}")
         await dialog.dismiss()
+
+
+async def until_keys_work(page: Page) -> None:
+    """Return once the scripts of a page have run: what is typed before that is lost.
+
+    They show the button that changes the theme.
+    """
+    await expect(page.locator("#theme-switch")).to_be_visible()
 
 
 async def set_hidden(page: Page, hides: bool) -> None:

@@ -4,7 +4,7 @@ import re
 
 from playwright.async_api import expect
 
-from tests.http.dashboard.browser.browsing import Browsing
+from tests.http.dashboard.browser.browsing import Browsing, until_keys_work
 from tests.http.dashboard.browser.conftest import Serve
 from treadle import Message, Store, Thread
 
@@ -17,6 +17,7 @@ async def test_the_keyboard_leads_everywhere(
     for keys, path in (("gt", "/threads"), ("go", "/")):
         await page.keyboard.type(keys)
         await expect(page).to_have_url(url + path)
+        await until_keys_work(page)
     await page.keyboard.press("?")
     await expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
     await page.keyboard.press("Escape")
