@@ -77,7 +77,7 @@ COMMANDS: tuple[AnyCommand, ...] = (
     EndWait(run_id="w"),
     EndWait(run_id="w", status="running", entry_id="held"),
     CountTokens(run_id="r", input_tokens=99, ends_run=True),
-    CountTokens(run_id="new", first=run("new", "t", source_mailbox_entry_id="queued")),
+    CountTokens(run_id="new", first=run("new", "t", source_mailbox_entry_id="gone")),
     RestoreRun(run=run("r")),
     DeleteRun(run_id="r"),
     Enqueue(entry=entry("new", dedupe_key="k")),
@@ -136,7 +136,6 @@ for command in (ExtendLease, Hold, Take):
     del CASES[f"{command.__name__} without entries"]
 # Its thread is not read, only locked.
 del CASES["UpsertRun without threads"]
-del CASES["CountTokens without threads"]
 # The mailbox of the sample's thread is empty; tests of requests look for runs of its entries.
 del CASES["SupersedeRuns without runs_in"]
 

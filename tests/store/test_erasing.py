@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from treadle import (
 from treadle.backends.files.doctor import examine, move_aside
 from treadle.backends.postgres.location import parse_location
 from treadle.backends.sql.tables import TABLES
+from treadle.commands import CountTokens, DeleteMailbox, DeleteThread
+from treadle.core.commands import AnyCommand, Commands, Receipt
 from treadle.testing._harness.builders import says
 from treadle.testing.clock import ManualClock
 
@@ -148,6 +151,60 @@ async def test_who_works_for_the_owner_writes_nothing_more(store: Store) -> None
             step.mailboxes.hold(held)
             step.threads.save(Thread(id="ann-1", resource_id="ann"))
     assert await store.threads.load("ann-1") is None
+
+
+def call_before(
+    kind: type[AnyCommand], call: Callable[[], Awaitable[object]], patch: pytest.MonkeyPatch
+) -> None:
+    """Call something before each commit of a command of a kind, as another process may."""
+    commit = Store.commit
+
+    async def call_and_commit(store: Store, batch: Commands, **options: Any) -> Receipt:
+        if any(isinstance(command, kind) for command in batch):
+            await call()
+        return await commit(store, batch, **options)
+
+    patch.setattr(Store, "commit", call_and_commit)
+
+
+@every_backend
+async def test_documents_that_are_written_until_the_mailbox_is_deleted_go(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(store, "ann", WORD)
+    [held] = await store.mailboxes.claim(consumer="worker", mailbox_id="ann-1")
+
+    async def write() -> None:
+        with suppress(ClaimConflict):
+            async with store.batch() as step:
+                step.mailboxes.hold(held)
+                step.documents.put("memories", ("ann", "late"), WORD)
+
+    call_before(DeleteMailbox, write, monkeypatch)
+    await store.erase("ann")
+    assert (await store.documents.list("memories")).items == ()
+
+
+@every_backend
+@pytest.mark.parametrize("moment", [DeleteMailbox, DeleteThread, None])
+async def test_tokens_that_a_worker_counts_meanwhile_leave_no_record(
+    store: Store, moment: type[AnyCommand] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(store, "ann", WORD)
+    [held] = await store.mailboxes.claim(consumer="worker", mailbox_id="ann-1")
+    first = RunRecord(
+        run_id="late", thread_id="ann-1", source_mailbox_entry_id=held.entry_id, agent_id=WORD
+    )
+    counted = CountTokens(run_id="late", output_tokens=5, first=first)
+
+    async def count() -> None:
+        await store.commit((counted,))
+
+    if moment is not None:
+        call_before(moment, count, monkeypatch)
+    await store.erase("ann")
+    await count()
+    assert (await store.runs.list()).items == ()
 
 
 async def test_threads_below_stay_if_they_are_somebody_else_s(store: Store) -> None:

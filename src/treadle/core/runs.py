@@ -1,6 +1,6 @@
 """Runs: the record of each execution of an agent, and how an append updates it."""
 
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -98,6 +98,15 @@ class RunRows(Protocol):
 
 class WaitRows(MailboxRows, RunRows, Protocol):
     """The rows that are needed to end a wait."""
+
+
+class CountRows(WaitRows, Protocol):
+    """The rows that are needed to count the tokens of a run, which may have no record."""
+
+    @property
+    def threads(self) -> Table[Any]:
+        """All threads."""
+        ...
 
 
 # --- rules ----------------------------------------------------------------------------------------
@@ -280,7 +289,8 @@ class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
     first: RunRecord | None = None
     """The record that is put before, if the run has none.
 
-    If the entry that this record names has ended, so has the run, as if it had been there then.
+    If the entry that this record names has ended, so has the run, as if it had been there then. If
+    neither that entry nor the thread exists, none is put: they were deleted, as by an erasure.
     """
 
     def check(self) -> None:
@@ -289,14 +299,14 @@ class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
             raise InvalidValue("countTokens.first.run_id", f"it must be {shorten(self.run_id)}")
 
     def touches(self, read_set: ReadSet) -> None:
-        """The run, and what decides whether a new record is active."""
+        """The run, and what decides whether a new record is put, and is active."""
         read_set.runs.add(self.run_id)
         if self.first is not None:
             read_set.threads.add(self.first.thread_id)
             if self.first.source_mailbox_entry_id is not None:
                 read_set.entries.add(self.first.source_mailbox_entry_id)
 
-    def apply(self, rows: WaitRows, now: int) -> bool:
+    def apply(self, rows: CountRows, now: int) -> bool:
         """Put the record, if that changes it."""
         known = rows.runs.get(self.run_id)
         run = self._first(rows, now) if known is None else known
@@ -315,13 +325,15 @@ class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
             rows.runs.put(self.run_id, msgspec.structs.replace(counted, updated_at=now))
         return True
 
-    def _first(self, rows: WaitRows, now: int) -> RunRecord | None:
+    def _first(self, rows: CountRows, now: int) -> RunRecord | None:
         if self.first is None:
             return None
         first = msgspec.structs.replace(self.first, created_at=now, updated_at=now)
         if first.source_mailbox_entry_id is None:
             return first
         entry = rows.entries.get(first.source_mailbox_entry_id)
+        if entry is None and first.thread_id not in rows.threads:
+            return None
         if entry is None:  # it was deleted, with its mailbox
             return msgspec.structs.replace(first, status="done", termination_code="cancelled")
         if not is_terminal(entry):

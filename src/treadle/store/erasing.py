@@ -88,11 +88,12 @@ class Erasure:
 
     async def run(self, resource_id: str) -> Erased:
         """Delete what belongs to an owner, and what that has left in files."""
-        await self._erase_documents(resource_id)
         while page := await self._owned(resource_id):
             for root in page:
                 if root.id not in self._stay:
                     await self._erase_family(await self._family(root.id, resource_id))
+        # Last: a worker of the owner may write some until the mailbox that it holds is deleted.
+        await self._erase_documents(resource_id)
         if isinstance(self._backend, LeavesTraces):
             self._note_unreadable(await self._backend.remove_traces())
         return self._erased()
@@ -204,6 +205,9 @@ class Erasure:
 
     async def _erase_itself(self, thread_id: str) -> None:
         self._counts["threads"] += await self._delete(DeleteThread(thread_id=thread_id))
+        # A worker that has just lost its lease may have recorded the tokens of its run. From now
+        # on it cannot: see `CountTokens.first`.
+        await self._erase_runs(thread_id)
 
     async def _erase_mailbox(self, thread_id: str) -> None:
         if await self._backend.read(LoadMailbox(mailbox_id=thread_id)) is None:
