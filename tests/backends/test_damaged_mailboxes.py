@@ -10,6 +10,7 @@ import pytest
 
 from treadle import open_store
 from treadle.backends.postgres.location import parse_location
+from treadle.worker import Delivery, Worker
 
 _DAMAGE = "UPDATE mailboxes SET current_generation = -1 WHERE mailbox_id = 'box'"
 
@@ -41,3 +42,21 @@ async def test_who_waits_for_a_mailbox_whose_state_is_damaged_gets_what_falls_du
             await store.mailboxes.wait(60_000, mailbox_id="box")
             claimed = await store.mailboxes.claim(consumer="w", mailbox_id="box")
         assert [each.payload for each in claimed] == [1]
+
+
+@pytest.mark.parametrize("store_url", ["files", "sqlite", "postgres"], indirect=True)
+async def test_a_worker_that_stops_when_idle_does_not_wait_for_what_nobody_can_settle(
+    store_url: str,
+) -> None:
+    async with open_store(store_url) as store:
+        await store.mailboxes.send("box", 1, delay_ms=600_000)
+    damage(store_url)
+    done: list[object] = []
+
+    async def handle(delivery: Delivery) -> None:
+        done.append(delivery.entry.payload)
+
+    async with open_store(store_url) as store, asyncio.timeout(20):
+        await store.mailboxes.send("other", 2)
+        await Worker(store, handle).run(until_idle=True)
+    assert done == [2]

@@ -4,6 +4,7 @@ import asyncio
 import random
 
 import pytest
+from tests.backends.statements import execute, in_databases
 from tests.worker.support import (
     AT_ONCE,
     Blocked,
@@ -23,7 +24,7 @@ from tests.worker.support import (
     until_idle,
 )
 
-from treadle import CorruptRecord, Store, StoreUnavailable, Thread
+from treadle import CorruptRecord, Store, StoreUnavailable, Thread, open_store
 from treadle.testing import ManualClock
 from treadle.worker import Claimed, Delivery, Done, LeaseLost, Outage, Retried, Retry
 
@@ -238,6 +239,46 @@ async def test_an_entry_that_cannot_be_settled_does_not_end_the_worker(
         assert "torn" in event.reason
         await faulty_store.mailboxes.send("m2", 2)
         await recorder.wait_for(Done)
+
+
+async def test_a_lease_that_cannot_be_renewed_is_lost_alone(
+    faulty: FaultyBackend,
+    faulty_store: Store,
+    recorder: Recorder,
+    new_worker: NewWorker,
+    clock: ManualClock,
+) -> None:
+    blocked = Blocked()
+    for number in range(3):
+        await faulty_store.mailboxes.send(f"m{number}", number)
+    async with running(new_worker(faulty_store, blocked, lease_ms=300)):
+        await recorder.wait_for(Claimed, 3)
+        failing(faulty, "renew", 2, CorruptRecord("e.json", "torn"))  # together, and one alone
+        await advance(clock, 100)
+        [lost] = await recorder.wait_for(LeaseLost)
+        assert "torn" in lost.reason
+        await advance(clock, 250)  # the others were renewed
+        blocked.free.set()
+        await recorder.wait_for(Done, 2)
+    assert [each.entry for each in blocked.cancelled] == [lost.entry]
+
+
+@in_databases
+async def test_a_held_entry_that_is_damaged_does_not_end_the_worker(
+    store_url: str, clock: ManualClock, recorder: Recorder, new_worker: NewWorker
+) -> None:
+    blocked = Blocked()
+    async with open_store(store_url, clock=clock) as store:
+        first = (await store.mailboxes.send("m1", 1)).entry
+        await store.mailboxes.send("m2", 2)
+        async with running(new_worker(store, blocked)):
+            await recorder.wait_for(Claimed, 2)
+            where = f"WHERE entry_id = '{first.entry_id}'"
+            execute(store_url, f"UPDATE entries SET attempt_count = -1 {where}")
+            await advance(clock, 10_000)
+            await recorder.wait_for(LeaseLost)
+            blocked.free.set()
+            await recorder.wait_for(Done)
 
 
 async def test_until_idle_waits_for_a_store_that_is_not_available(

@@ -11,6 +11,7 @@ from typing import Any
 from treadle.backends.cancellation import shielded
 from treadle.core.mailboxes import UNFINISHED, MailboxEntry
 from treadle.core.pauses import is_paused
+from treadle.errors import CorruptRecord
 from treadle.store.pages import every_by_cursor
 from treadle.worker._attempt import Attempt
 from treadle.worker._clock import sleep, timeout
@@ -138,9 +139,7 @@ class Claimer:
     async def _choose(self, limit: int) -> Sequence[MailboxEntry]:
         settings = self._settings
         if self._suspects:
-            entry = await self._mailboxes.claim_entry(
-                self._suspects[0], consumer=settings.consumer, lease_ms=settings.lease_ms
-            )
+            entry = await self._claim_suspect(self._suspects[0])
             self._suspects.popleft()
             return () if entry is None else (entry,)
         return await self._mailboxes.claim(
@@ -149,6 +148,15 @@ class Claimer:
             lease_ms=settings.lease_ms,
             mailbox_id=settings.mailbox_id,
         )
+
+    async def _claim_suspect(self, entry_id: str) -> MailboxEntry | None:
+        settings = self._settings
+        try:
+            return await self._mailboxes.claim_entry(
+                entry_id, consumer=settings.consumer, lease_ms=settings.lease_ms
+            )
+        except CorruptRecord:  # like what other claims cannot read, it is left out
+            return None
 
     def _set_apart(self, suspects: Sequence[Lease], leases: Sequence[Lease]) -> Sequence[Lease]:
         """Return the claims that have to be released, until nothing runs beside them."""
@@ -205,7 +213,7 @@ class Claimer:
     async def _any_to_wait_for(self) -> bool:
         """Return whether anything is left that time or another worker ends.
 
-        That is no entry which cannot be read, and none of a paused mailbox.
+        That is no entry which cannot be read, or whose mailbox cannot be, and none of a paused one.
         """
         paused: dict[str, bool] = {}
         listing = partial(
@@ -229,7 +237,10 @@ class Claimer:
         return entry.lease_until is None or entry.lease_until > self._context.store_clock.now()
 
     async def _is_paused(self, mailbox_id: str) -> bool:
-        state = await self._mailboxes.load(mailbox_id)
+        try:
+            state = await self._mailboxes.load(mailbox_id)
+        except CorruptRecord:
+            return True  # nobody can settle what is in it
         return is_paused(state, self._context.store_clock.now())
 
     async def _rest(self, error: Exception, failures: int) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from treadle.core.claims import ExtendLease
+from treadle.errors import StoreClosed, TreadleError
 from treadle.worker._clock import sleep, timeout
 from treadle.worker._events import LeaseLost, Outage
 from treadle.worker._lease import Lease
@@ -67,6 +68,23 @@ class Heartbeat:
         return held
 
     async def _renew(self, leases: Sequence[Lease]) -> None:
+        """Renew leases, all at once; if one of them cannot be renewed, each by itself.
+
+        Raises:
+            StoreUnavailable, OSError: the store is not available.
+            StoreClosed: the store was closed under the worker.
+        """
+        try:
+            await self._renew_together(leases)
+        except (StoreClosed, *TRANSIENT):
+            raise
+        except TreadleError as error:  # such as an entry that somebody has damaged
+            if len(leases) == 1:
+                self._settler.lose(leases[0], error)
+                return
+            await asyncio.gather(*(self._renew([lease]) for lease in leases))
+
+    async def _renew_together(self, leases: Sequence[Lease]) -> None:
         renewals = tuple(
             ExtendLease(
                 entry_id=lease.entry_id,

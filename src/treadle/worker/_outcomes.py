@@ -65,7 +65,7 @@ class Settler:
                 if isinstance(error, InvalidValue) and not or_lose:
                     raise
                 for lease, _ in open_ends:
-                    self._lose(lease, LeaseLost(entry=lease.entry, reason=describe_error(error)))
+                    self.lose(lease, error)
         self.report([lease for lease, _ in ends], cause)
 
     async def accept_together(self, leases: Sequence[Lease]) -> bool:
@@ -142,6 +142,10 @@ class Settler:
             lease.settlement = lease.settlement or outcome
             return
         self._lose(lease, outcome)
+
+    def lose(self, lease: Lease, error: Exception) -> None:
+        """Give up a claim that the store cannot change, and stop its handler."""
+        self._lose(lease, LeaseLost(entry=lease.entry, reason=describe_error(error)))
 
     def _lose(self, lease: Lease, loss: Loss) -> None:
         if lease.lose(reason_of(loss)):
