@@ -73,7 +73,7 @@ class Sizes(msgspec.Struct, frozen=True, kw_only=True):
     held_seconds: float = 10.0
     """How long it waits: a renewal of its leases."""
     newest: int = 20
-    """Heads in a page of the newest."""
+    """ThreadChecks in a page of the newest."""
     shown: tuple[int, int] = (100_000, 1_000_000)
     """Threads and entries of the store that a dashboard shows."""
     looks: int = 20

@@ -148,7 +148,7 @@ class TreadleThreads(_Treadle, EditSubject):
 
 
 class TreadleHeads(_Treadle, HeadSubject):
-    """`threads.head`, `threads.list_heads` and `threads.update`."""
+    """`threads.summary`, `threads.list_summaries` and `threads.update`."""
 
     async def fill(self, threads: int, texts: Sequence[str]) -> None:
         messages = tuple(map(Message.user, texts))
@@ -164,10 +164,10 @@ class TreadleHeads(_Treadle, HeadSubject):
                     step.threads.create(thread)
 
     async def head(self, number: int) -> object:
-        return await self.opened.threads.head(f"t{number}")
+        return await self.opened.threads.summary(f"t{number}")
 
     async def newest(self, count: int) -> Sequence[object]:
-        page = await self.opened.threads.list_heads(
+        page = await self.opened.threads.list_summaries(
             by="updated_at", order="desc", resource_id="owner", limit=count
         )
         return page.items

@@ -72,7 +72,7 @@ CASES = (
         "/v1/search/threads",
         "by=updated_at&order=desc&limit=20",
         None,
-        lambda store, number: store.threads.list_heads(by="updated_at", order="desc", limit=20),
+        lambda store, number: store.threads.list_summaries(by="updated_at", order="desc", limit=20),
     ),
 )
 

@@ -22,7 +22,6 @@ from treadle.core.following import (
     ThreadDeleted,
     ThreadReset,
 )
-from treadle.core.heads import HeadPage, ThreadSummary
 from treadle.core.hints import Hint, HintKind
 from treadle.core.mailbox_queries import Claim, FoundEntries, MailboxSummary, MailboxSummaryPage
 from treadle.core.mailboxes import (
@@ -57,6 +56,7 @@ from treadle.core.reporting import (
 from treadle.core.run_queries import FoundRuns, RunKey, RunStats
 from treadle.core.run_requests import Answer, AnsweredRun, RequestedRun, RunRequest
 from treadle.core.runs import RunMeta, RunOrigin, RunPage, RunRecord, RunStatus
+from treadle.core.thread_summaries import ThreadSummary, ThreadSummaryPage
 from treadle.core.threads import (
     Committed,
     Thread,
@@ -134,7 +134,6 @@ __all__ = [
     "FoundRuns",
     "GenerationMismatch",
     "GroupCounts",
-    "HeadPage",
     "Hint",
     "HintKind",
     "Interrupted",
@@ -192,6 +191,7 @@ __all__ = [
     "ThreadPage",
     "ThreadReset",
     "ThreadSummary",
+    "ThreadSummaryPage",
     "Threads",
     "ToolCall",
     "TrackedPatch",

@@ -28,7 +28,6 @@ from treadle.core.endings import (
     Withdraw,
 )
 from treadle.core.expired_documents import PurgeDocuments
-from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
 from treadle.core.old_threads import PurgeThread
 from treadle.core.pauses import Pause, Resume
@@ -43,10 +42,12 @@ from treadle.core.runs import CheckRun, CountTokens, DeleteRun, EndWait, UpsertR
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
+    CheckThread,
     CreateThread,
     DeleteThread,
     EnsureThread,
     SaveThread,
+    UpdateThread,
 )
 
 __all__ = [

@@ -7,12 +7,11 @@ from treadle.core.documents import ListCollections, ListDocuments, LoadDocuments
 from treadle.core.entry_groups import CountGroups
 from treadle.core.expired_documents import ListExpired
 from treadle.core.explaining import ExplainEntry
-from treadle.core.heads import ListHeads, LoadHead
 from treadle.core.mailbox_queries import (
     CountEntries,
     ListEntries,
     ListMailboxes,
-    ListSummaries,
+    ListMailboxSummaries,
     LoadClaims,
     LoadEntry,
     LoadMailbox,
@@ -23,6 +22,7 @@ from treadle.core.queries import Query, TimedQuery
 from treadle.core.reporting import ListConsumers, ListErrors, ReportEntries
 from treadle.core.run_queries import CountRuns, FindActiveRun, ListRuns, LoadRun, SearchRuns
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
+from treadle.core.thread_summaries import ListThreadSummaries, LoadThreadSummary
 from treadle.core.usage import SumUsage
 
 __all__ = [
@@ -38,19 +38,19 @@ __all__ = [
     "ListEntries",
     "ListErrors",
     "ListExpired",
-    "ListHeads",
+    "ListMailboxSummaries",
     "ListMailboxes",
     "ListMessages",
     "ListRuns",
-    "ListSummaries",
+    "ListThreadSummaries",
     "ListThreads",
     "LoadClaims",
     "LoadDocuments",
     "LoadEntry",
-    "LoadHead",
     "LoadMailbox",
     "LoadRun",
     "LoadThread",
+    "LoadThreadSummary",
     "PageQuery",
     "Query",
     "ReportEntries",

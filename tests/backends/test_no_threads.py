@@ -39,7 +39,7 @@ async def test_each_call_works_or_says_why_not(store: Store) -> None:
         await attempted(
             store.threads.create(Thread(id="t")),
             store.threads.load("t"),
-            store.threads.head("t"),
+            store.threads.summary("t"),
             store.live.publish("t", 1),
             store.mailboxes.send("box", 1),
             store.mailboxes.claim(consumer="w"),

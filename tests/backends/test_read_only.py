@@ -29,9 +29,9 @@ from treadle.backends.files.backend import FilesBackend
 from treadle.backends.files.disk import Bytes, Disk
 from treadle.backends.sqlite.reader import SqliteReader
 from treadle.core.documents import DeleteDocuments, PutDocument
-from treadle.core.heads import LoadHead
 from treadle.core.mailboxes import Send
 from treadle.core.thread_commands import DeleteThread, EnsureThread
+from treadle.core.thread_summaries import LoadThreadSummary
 from treadle.store.copying import copy_store
 
 KINDS = pytest.mark.parametrize("kind", ["files", "sqlite"])
@@ -247,7 +247,7 @@ async def test_a_database_that_never_stops_changing_is_given_up(
     )
     with pytest.raises(StoreUnavailable, match="changed each time"):
         async with asyncio.timeout(20):
-            await reader.read(LoadHead(thread_id="a"))
+            await reader.read(LoadThreadSummary(thread_id="a"))
     await reader.close()
 
 

@@ -35,7 +35,6 @@ from treadle.core.endings import (
     Withdraw,
 )
 from treadle.core.expired_documents import DocumentName, PurgeDocuments
-from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.keys import KeyRange
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import SETTLED, Enqueue, EnsureMailbox, Send
@@ -47,10 +46,12 @@ from treadle.core.runs import CheckRun, CountTokens, DeleteRun, EndWait, UpsertR
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
+    CheckThread,
     CreateThread,
     DeleteThread,
     EnsureThread,
     SaveThread,
+    UpdateThread,
 )
 from treadle.testing import ManualClock
 from treadle.testing._harness.builders import entry, run, said

@@ -29,7 +29,7 @@ from treadle import (
     VersionConflict,
 )
 from treadle.blocking import Store, open_store
-from treadle.queries import LoadHead, LoadMailbox
+from treadle.queries import LoadMailbox, LoadThreadSummary
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_all_nouns_are_written_and_read(store: Store) -> None:
     (document,) = store.documents.list("c").items
     assert isinstance(document, Document)
     assert (document.key, document.value) == (("k", "l"), [1])
-    summary, state = store.read(LoadHead(thread_id="t"), LoadMailbox(mailbox_id="m"))
+    summary, state = store.read(LoadThreadSummary(thread_id="t"), LoadMailbox(mailbox_id="m"))
     assert summary is not None
     assert summary.version == 1
     assert state is not None
@@ -100,7 +100,7 @@ def test_a_batch_commits_when_its_block_ends(store: Store) -> None:
     with store.batch() as step:
         created = step.threads.create(Thread(id="t"))
         sent = step.mailboxes.send("m", 1)
-        assert store.threads.head("t") is None
+        assert store.threads.summary("t") is None
     assert created.result.version == 0
     assert sent.result.entry.mailbox_id == "m"
     assert step.receipt is not None
@@ -119,7 +119,7 @@ def test_threads_of_the_process_lose_nothing(store: Store) -> None:
 
     def append(number: int) -> None:
         while True:
-            head = store.threads.head("t")
+            head = store.threads.summary("t")
             assert head is not None
             try:
                 store.threads.append("t", text(str(number)), expected=head.version)
@@ -253,8 +253,8 @@ def test_asynchronous_code_runs_on_the_store(store: Store) -> None:
 def test_a_call_from_inside_a_call_is_refused(store: Store) -> None:
     store.threads.create(Thread(id="t", resource_id="u"))
     with pytest.raises(RuntimeError, match="from inside one of its own calls"):
-        store.erase("u", report=lambda _: store.threads.head("t"))
-    assert store.threads.head("t") is None
+        store.erase("u", report=lambda _: store.threads.summary("t"))
+    assert store.threads.summary("t") is None
 
 
 def test_calls_have_the_context_of_their_caller(store: Store) -> None:
@@ -273,7 +273,7 @@ def test_calls_have_the_context_of_their_caller(store: Store) -> None:
 def test_a_store_is_closed_once_and_opened_again(store_url: str) -> None:
     store = open_store(store_url)
     with pytest.raises(StoreClosed, match=r"with treadle\.blocking\.open_store"):
-        store.threads.head("t")
+        store.threads.summary("t")
     with store:
         with pytest.raises(RuntimeError, match="open already"):
             store.open()

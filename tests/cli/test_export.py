@@ -51,7 +51,7 @@ def test_a_thread_comes_back_with_the_times_of_its_messages(name: str) -> None:
         await opened.threads.create(treadle.Thread(id="older"), now=900)
 
     async def look(opened: treadle.Store) -> object:
-        listed = await opened.threads.list_heads(by="updated_at", order="desc")
+        listed = await opened.threads.list_summaries(by="updated_at", order="desc")
         heads = [
             (each.id, each.metadata.created_at, each.metadata.updated_at) for each in listed.items
         ]
@@ -123,7 +123,7 @@ def test_what_is_deleted_meanwhile_makes_no_other_thread_missing(
                 step.threads.create(treadle.Thread(id=name))
 
     in_store(store_url, add)
-    read = Threads.list_heads
+    read = Threads.list_summaries
     pages = 0
 
     async def read_and_delete(self: Threads, **options: Any) -> Any:
@@ -136,7 +136,7 @@ def test_what_is_deleted_meanwhile_makes_no_other_thread_missing(
                 await other.threads.delete(ids[-1])
         return page
 
-    monkeypatch.setattr(Threads, "list_heads", read_and_delete)
+    monkeypatch.setattr(Threads, "list_summaries", read_and_delete)
     result = run("export", "--store", store_url)
     assert [json.loads(line)["id"] for line in result.stdout.splitlines()] == ids[1:-1]
     assert result.exit_code == 0, result.stderr

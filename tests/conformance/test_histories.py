@@ -81,7 +81,7 @@ def test_histories_ask_about_everything_that_is_listed() -> None:
     meet()
     assert asked == {
         ("threads", "list"),
-        ("threads", "list_heads"),
+        ("threads", "list_summaries"),
         ("threads", "list_messages"),
         ("threads", "load"),
         ("threads", "list_deltas"),

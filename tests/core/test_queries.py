@@ -11,18 +11,18 @@ from treadle.core.queries import Together, check_queries
 from treadle.queries import (
     ListCollections,
     ListDocuments,
-    ListHeads,
     ListMessages,
     ListRuns,
+    ListThreadSummaries,
     LoadDocuments,
-    LoadHead,
+    LoadThreadSummary,
     PageQuery,
     Query,
     TimedQuery,
 )
 from treadle.testing._harness.extremes import concrete
 
-GOOD = LoadHead(thread_id="t")
+GOOD = LoadThreadSummary(thread_id="t")
 
 
 def test_every_query_is_public() -> None:
@@ -36,7 +36,7 @@ def test_every_query_is_public() -> None:
         (ListMessages(thread_id="t", limit="5"), "queries[1].limit"),  # type: ignore[arg-type]
         (ListMessages(thread_id="t", order="up"), "queries[1].order"),  # type: ignore[arg-type]
         (ListRuns(created_at_from=2**70), "queries[1].created_at_from"),
-        (ListHeads(after="x"), "queries[1].after"),
+        (ListThreadSummaries(after="x"), "queries[1].after"),
         (LoadDocuments(collection="c", keys=(("a",), ())), "queries[1].keys[1]"),
         (LoadDocuments(collection="c", keys=(("a",),) * 1_001), "queries[1].keys"),
         (ListDocuments(collection="c", before=("\x1f",)), "queries[1].before"),
@@ -52,12 +52,12 @@ def test_a_bad_argument_is_refused_by_its_place(query: Query[Any], place: str) -
 
 def test_a_bad_id_is_refused_and_its_query_named() -> None:
     with pytest.raises(InvalidId) as caught:
-        check_queries((GOOD, GOOD, LoadHead(thread_id="a/b")))
+        check_queries((GOOD, GOOD, LoadThreadSummary(thread_id="a/b")))
     assert caught.value.value == "a/b"
     assert caught.value.__notes__ == ["it is in queries[2]"]
 
 
-class Foreign(LoadHead, frozen=True, kw_only=True):
+class Foreign(LoadThreadSummary, frozen=True, kw_only=True):
     """A query of somebody else's."""
 
 
@@ -66,7 +66,7 @@ class Foreign(LoadHead, frozen=True, kw_only=True):
     [
         None,
         "head",
-        LoadHead,
+        LoadThreadSummary,
         DeleteRun(run_id="r"),
         (GOOD,),
         Query(),

@@ -118,7 +118,7 @@ CHOSEN: dict[str, Any] = {
     "enqueue.entry.claim_token": None,
     "enqueue.entry.claimed_by": None,
     "enqueue.entry.lease_until": None,
-    "listHeads.after": None,
+    "listThreadSummaries.after": None,
     "appendThread.changes.truncated_to": None,
     "truncateThread.keep": None,
     "send.due_at": None,
@@ -127,7 +127,7 @@ CHOSEN: dict[str, Any] = {
     "ensureDocument.expires_in_ms": None,
     "touchDocument.expires_in_ms": None,
     "searchEntries.after": None,
-    "listSummaries.after": None,
+    "listMailboxSummaries.after": None,
     "searchRuns.after": None,
 }
 """A new entry is not claimed, no text is a cursor, only a truncation cuts, by one number, and a

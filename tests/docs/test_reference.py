@@ -16,7 +16,7 @@ def test_the_pages_are_what_the_code_says() -> None:
 def test_a_page_shows_signatures_fields_and_whole_docstrings() -> None:
     threads = document("reference/threads.md")
     [store] = re.findall(r"```py\n(class Threads\b.*?)```", threads, re.DOTALL)
-    assert "    async def head(self, thread_id: str) -> ThreadSummary | None:\n" in store
+    assert "    async def summary(self, thread_id: str) -> ThreadSummary | None:\n" in store
     assert "    version: Version\n" in threads
     assert "`treadle.Committed`" in threads
     [save] = re.findall(r"    def save\(.*?(?=\n    (?:async )?def )", threads, re.DOTALL)

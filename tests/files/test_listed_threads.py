@@ -32,7 +32,7 @@ async def fill(store: Store) -> None:
 
 
 async def said_last(store: Store) -> dict[str, str | None]:
-    page = await store.threads.list_heads(limit=200, with_last_message=True)
+    page = await store.threads.list_summaries(limit=200, with_last_message=True)
     return {
         each.id: str(each.last_message.message.content) if each.last_message else None
         for each in page.items
@@ -82,6 +82,6 @@ async def test_a_thread_that_is_removed_by_another_program_has_no_last_message(
     async with open_store(tmp_path) as store:
         await fill(store)
     async with open_store(tmp_path) as store:
-        await store.threads.list_heads()
+        await store.threads.list_summaries()
         (tmp_path / "t0.json").unlink()
         assert (await said_last(store))["t0"] is None

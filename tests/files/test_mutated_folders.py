@@ -193,8 +193,8 @@ async def claim_and_settle(store: Store) -> None:
 CALLS: tuple[Callable[[Store], Awaitable[object]], ...] = (
     lambda store: store.threads.list(),
     lambda store: store.threads.list(resource_id="owner"),
-    lambda store: store.threads.head("a"),
-    lambda store: store.threads.list_heads(by="updated_at"),
+    lambda store: store.threads.summary("a"),
+    lambda store: store.threads.list_summaries(by="updated_at"),
     lambda store: store.threads.update("a", metadata={"title": "x"}),
     lambda store: store.threads.load("a"),
     lambda store: store.threads.list_deltas("a", 0),

@@ -25,11 +25,16 @@ from treadle.core.commands import AnyCommand
 from treadle.core.documents import DeleteDocuments, PutDocument
 from treadle.core.edits import TruncateThread
 from treadle.core.endings import Interrupt, Purge
-from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import EnsureMailbox, MailboxState, Send
 from treadle.core.messages import Message
 from treadle.core.runs import RunMeta
-from treadle.core.thread_commands import AppendThread, CreateThread, DeleteThread, SaveThread
+from treadle.core.thread_commands import (
+    AppendThread,
+    CreateThread,
+    DeleteThread,
+    SaveThread,
+    UpdateThread,
+)
 from treadle.core.threads import Thread, ThreadChangeSet
 from treadle.errors import CorruptRecord
 

@@ -17,10 +17,15 @@ from treadle.core.claims import ClaimRequest
 from treadle.core.commands import AnyCommand
 from treadle.core.edits import ForkThread, TruncateThread
 from treadle.core.endings import Cancel, Interrupt, Purge
-from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import Send
 from treadle.core.messages import Message
-from treadle.core.thread_commands import AppendThread, CreateThread, DeleteThread, SaveThread
+from treadle.core.thread_commands import (
+    AppendThread,
+    CreateThread,
+    DeleteThread,
+    SaveThread,
+    UpdateThread,
+)
 from treadle.core.threads import Thread, ThreadChangeSet
 
 

@@ -117,13 +117,13 @@ async def test_a_thread_with_the_id_of_a_user_takes_nothing_of_that_user_with_it
     async with open_store(store_url, migrate=True) as store:
         await fill(store)
         before: list[Any] = await everything(store)
-        owned = (await store.threads.list_heads(resource_id="bob")).items
+        owned = (await store.threads.list_summaries(resource_id="bob")).items
         await store.threads.create(Thread(id="bob", resource_id="anna"))
         erased = await store.erase("anna")
         assert (erased.threads, erased.documents, erased.left) == (1, 0, ("bob",))
         assert before
         assert await everything(store) == before
-        assert (await store.threads.list_heads()).items == owned
+        assert (await store.threads.list_summaries()).items == owned
         await store.erase("bob")
         assert await everything(store) == []
 

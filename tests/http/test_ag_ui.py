@@ -433,7 +433,7 @@ class TestRefusals:
             await refused(stream, 404)
         async with run(app, asked("r2", "hello", threadId="mine")) as stream:
             await stream.until_events(1)
-        head = await store.threads.head("mine")
+        head = await store.threads.summary("mine")
         assert head is not None
         assert head.resource_id == "bob"
 

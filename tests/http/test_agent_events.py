@@ -182,7 +182,7 @@ class TestARequest:
         }
         async with streaming(app_of(store), PATH, method="POST", body=given) as stream:
             await stream.until_events(1)
-        head = await store.threads.head("t")
+        head = await store.threads.summary("t")
         assert head is not None
         assert (head.resource_id, head.parent_thread_id) == ("alice", "parent")
         [entry] = (await store.mailboxes.list_entries()).items
@@ -257,7 +257,7 @@ class TestARequest:
         mine = asked("hello", threadId="new")
         async with streaming(app, PATH, method="POST", body=mine) as stream:
             await stream.until_events(1)
-        head = await store.threads.head("new")
+        head = await store.threads.summary("new")
         assert head is not None
         assert head.resource_id == "alice"
 

@@ -160,7 +160,7 @@ class TestIdsOfRuns:
         async with run(app, asked("r", "hello", threadId="u")) as stream:
             await refused(stream, 409)
         assert json.loads(stream.body)["code"] == "already_exists"
-        assert await store.threads.head("u") is None
+        assert await store.threads.summary("u") is None
 
     async def test_of_threads_that_ask_for_one_run_at_once_one_gets_it(self, store: Store) -> None:
         app = app_of(store)

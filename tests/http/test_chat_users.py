@@ -143,7 +143,7 @@ async def test_a_new_thread_begins_with_what_the_user_says(store: Store, kind: s
     body = asked("r", threadId="new", messages=messages)
     await begin(app_of(store, ALICE), "/v1/ag-ui/agents/helper/runs", body)
     assert [each.id for each in await messages_of(store, "new")] == ["u"]
-    head = await store.threads.head("new")
+    head = await store.threads.summary("new")
     assert head is not None
     assert head.resource_id == "alice"
 

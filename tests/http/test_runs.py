@@ -189,7 +189,7 @@ async def test_a_record_does_not_move_to_another_thread(
         await admin.post("/v1/threads/u/changes", json=changes),
     ):
         assert (moved.status_code, moved.json()["code"]) == (409, "already_exists")
-    assert (await admin.get("/v1/threads/u/head")).json()["version"] == 0
+    assert (await admin.get("/v1/threads/u/summary")).json()["version"] == 0
     assert (await admin.get("/v1/runs/r")).json()["thread_id"] == "t"
 
 

@@ -70,7 +70,7 @@ async def test_a_page_of_another_site_changes_nothing(
     admin: httpx.AsyncClient = await connect(treadle_http.admin("ops"))
     answer = await admin.post("/v1/threads", json={"id": "t"}, headers=headers)
     assert answer.status_code == status
-    assert (await store.threads.head("t") is None) == (status == 403)
+    assert (await store.threads.summary("t") is None) == (status == 403)
 
 
 async def test_a_token_is_who_has_it_and_nothing_else_is(store: Store) -> None:
@@ -247,7 +247,7 @@ async def test_a_failure_of_the_store_names_no_host_and_no_file(
             raise error
 
         monkeypatch.setattr(type(store), "read", fail)
-        answer = await admin.get("/v1/threads/t/head")
+        answer = await admin.get("/v1/threads/t/summary")
         assert answer.status_code == status
         assert ("retry-after" in answer.headers) == (status == 503)
         assert "db.internal" not in answer.text

@@ -53,7 +53,7 @@ async def test_a_patch_that_does_not_fit_hides_no_conversation(
 async def test_the_server_makes_the_id_of_a_thread_that_has_none(admin: httpx.AsyncClient) -> None:
     created = await admin.post("/v1/threads")
     assert created.status_code == 201
-    found = await admin.get(f"/v1/threads/{created.headers['location']}/head")
+    found = await admin.get(f"/v1/threads/{created.headers['location']}/summary")
     assert found.json() == created.json()
 
 

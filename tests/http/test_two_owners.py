@@ -227,7 +227,7 @@ async def test_the_walk_calls_each_route_so_that_it_works_for_its_owner(
 
 
 NOT_SECRET = {
-    "/v1/threads/{thread_id}/head",
+    "/v1/threads/{thread_id}/summary",
     "/v1/mailboxes/{mailbox_id}",
     "/v1/mailboxes/{mailbox_id}/stats",
 }

@@ -53,17 +53,17 @@ COUNT_ALL = {
 FILTERED: dict[str, Read] = {
     "threads of an owner": lambda store: store.threads.list(resource_id="x"),
     "children of a thread": lambda store: store.threads.list(parent_thread_id="t"),
-    "heads of an owner": lambda store: store.threads.list_heads(resource_id="x"),
-    "heads of an owner by update": lambda store: store.threads.list_heads(
+    "heads of an owner": lambda store: store.threads.list_summaries(resource_id="x"),
+    "heads of an owner by update": lambda store: store.threads.list_summaries(
         resource_id="x", by="updated_at", order="desc"
     ),
-    "heads of children by creation": lambda store: store.threads.list_heads(
+    "heads of children by creation": lambda store: store.threads.list_summaries(
         parent_thread_id="t", by="created_at"
     ),
-    "heads of children by update": lambda store: store.threads.list_heads(
+    "heads of children by update": lambda store: store.threads.list_summaries(
         parent_thread_id="t", by="updated_at", order="desc"
     ),
-    "heads of an owner's children": lambda store: store.threads.list_heads(
+    "heads of an owner's children": lambda store: store.threads.list_summaries(
         resource_id="x", parent_thread_id="t", by="updated_at"
     ),
     "runs of a thread": lambda store: store.runs.list(thread_id="t"),

@@ -239,7 +239,7 @@ async def test_every_way_to_write_a_url_finds_the_store(url: str) -> None:
 def sort_of(statement: str) -> str:
     """A column by which a listing may be sorted."""
     sorts = {
-        "list_summaries": "mailbox_id",
+        "list_mailbox_summaries": "mailbox_id",
         "search_runs": "run_id",
         "search_run_times": "run_id",
     }

@@ -12,9 +12,9 @@ from treadle.backends.postgres.location import parse_location
 from treadle.errors import StoreUnavailable
 
 READS: dict[str, Callable[[Store], Awaitable[object]]] = {
-    "a small one": lambda store: store.threads.head("t"),
+    "a small one": lambda store: store.threads.summary("t"),
     "a large one": lambda store: store.threads.load("t"),
-    "a listing": lambda store: store.threads.list_heads(limit=200),
+    "a listing": lambda store: store.threads.list_summaries(limit=200),
     "a wait": lambda store: store.mailboxes.wait(60_000),
 }
 
@@ -63,7 +63,7 @@ async def test_a_read_leaves_no_session_that_waits(
         await READS[name](store)
     assert waiting(keeper) == 0
     keeper.rollback()
-    assert await store.threads.head("t") is not None
+    assert await store.threads.summary("t") is not None
 
 
 async def test_an_opening_leaves_no_session_that_waits(

@@ -20,13 +20,13 @@ from treadle.backends.postgres._settings import READING_SETTINGS, SETTINGS
 from treadle.backends.postgres._statements import Queries, Query
 from treadle.backends.postgres.location import Location, parse_location
 from treadle.backends.sql._mailboxes import search_entries
-from treadle.backends.sql._threads import list_heads
+from treadle.backends.sql._threads import list_summaries
 from treadle.backends.sql.program import Read, Statement, Write
 from treadle.core.cursors import Position, cursor_of
-from treadle.core.heads import HeadKey, ListHeads
 from treadle.core.mailbox_queries import SearchEntries
 from treadle.core.pages import Order
 from treadle.core.runs import RunRecord
+from treadle.core.thread_summaries import ListThreadSummaries, ThreadKey
 
 BOXES = 2_000
 LISTINGS = re.compile(
@@ -51,7 +51,7 @@ IDS = '["box 1", "box 2"]'
 READS: dict[str, dict[str, object]] = {
     "load_mailboxes_for_update": {"ids": IDS, "entries": IDS},
     "load_labels": {"ids": IDS},
-    "load_head": {"thread_id": "t"},
+    "load_thread_summary": {"thread_id": "t"},
     "load_newest_messages": {"ids": IDS, "number": 1},
     "load_threads_for_update": {"ids": IDS},
     "load_runs_for_update": {"ids": IDS},
@@ -224,7 +224,7 @@ def test_a_purge_looks_up_the_loaded_entries_in_a_hash(
 def test_a_page_of_heads_is_read_off_an_index_in_its_order(
     connection: psycopg.Connection[tuple[Any, ...]],
     location: Location,
-    by: HeadKey,
+    by: ThreadKey,
     filters: dict[str, Any],
     index: str,
     order: Order,
@@ -232,10 +232,10 @@ def test_a_page_of_heads_is_read_off_an_index_in_its_order(
     connection.execute(READING_SETTINGS.encode(), {"lock_timeout": "0"})
     after = cursor_of(Position(by, 1, "t"))
     for query in (
-        ListHeads(by=by, order=order, limit=20, **filters),
-        ListHeads(by=by, order=order, limit=20, after=after, **filters),
+        ListThreadSummaries(by=by, order=order, limit=20, **filters),
+        ListThreadSummaries(by=by, order=order, limit=20, after=after, **filters),
     ):
-        (read,) = cast("tuple[Read]", next(list_heads(query, DamageLog(""))))
+        (read,) = cast("tuple[Read]", next(list_summaries(query, DamageLog(""))))
         nodes = plan(connection, Queries(location).of(read))
         assert not any("Sort" in node["Node Type"] for node in nodes), nodes
         assert index in {node.get("Index Name") for node in nodes}, nodes
@@ -246,13 +246,13 @@ def test_a_page_of_heads_is_read_off_an_index_in_its_order(
 def test_a_page_of_children_is_sorted(
     connection: psycopg.Connection[tuple[Any, ...]],
     location: Location,
-    by: HeadKey,
+    by: ThreadKey,
     filters: dict[str, Any],
 ) -> None:
     """One thread's children are few of all threads, which an index in the order has."""
     connection.execute(READING_SETTINGS.encode(), {"lock_timeout": "0"})
-    query = ListHeads(by=by, order="desc", limit=20, parent_thread_id="t", **filters)
-    (read,) = cast("tuple[Read]", next(list_heads(query, DamageLog(""))))
+    query = ListThreadSummaries(by=by, order="desc", limit=20, parent_thread_id="t", **filters)
+    (read,) = cast("tuple[Read]", next(list_summaries(query, DamageLog(""))))
     nodes = plan(connection, Queries(location).of(read))
     used = {node.get("Index Name") for node in nodes} - {None}
     assert used == {"threads_of_parent", "thread_bodies_pkey"}, nodes

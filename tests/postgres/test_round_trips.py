@@ -13,10 +13,10 @@ from treadle.core.runs import RunRecord
 from treadle.queries import (
     CountEntries,
     FindActiveRun,
-    ListHeads,
     ListMessages,
+    ListThreadSummaries,
     LoadDocuments,
-    LoadHead,
+    LoadThreadSummary,
 )
 from treadle.testing._harness.sample_data import READS, Read
 
@@ -94,7 +94,7 @@ async def test_a_claim_is_two_round_trips(proxy: Proxy, store: Store) -> None:
 ONCE: dict[str, Read] = {
     name: read
     for name, read in READS.items()
-    if name not in ("deltas", "usage", "summaries", "queries together")
+    if name not in ("deltas", "usage", "summaries of mailboxes", "queries together")
 }
 
 
@@ -122,16 +122,16 @@ async def test_queries_that_are_asked_together_are_one_round_trip(
     proxy: Proxy, store: Store
 ) -> None:
     before = proxy.round_trips
-    head, page, run, stats, (document,), heads = await store.read(
-        LoadHead(thread_id="t"),
+    thread, page, run, stats, (document,), listed = await store.read(
+        LoadThreadSummary(thread_id="t"),
         ListMessages(thread_id="t"),
         FindActiveRun(thread_id="t"),
         CountEntries(),
         LoadDocuments(collection="c", keys=(("a",),)),
-        ListHeads(by="updated_at"),
+        ListThreadSummaries(by="updated_at"),
     )
     assert proxy.round_trips - before == 1
-    assert (head, page.messages, run, document) == (heads.items[0], (), None, None)
+    assert (thread, page.messages, run, document) == (listed.items[0], (), None, None)
     assert stats.claimed == 1
 
 
@@ -141,8 +141,8 @@ async def test_a_read_that_fails_is_one_round_trip_and_leaves_nothing_open(
     before = proxy.round_trips
     for _ in range(3):
         with pytest.raises(NotFound):
-            await store.read(LoadHead(thread_id="t"), ListMessages(thread_id="x"))
-    await store.threads.head("t")
+            await store.read(LoadThreadSummary(thread_id="t"), ListMessages(thread_id="x"))
+    await store.threads.summary("t")
     assert proxy.round_trips - before == 4
 
 

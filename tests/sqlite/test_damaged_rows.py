@@ -13,7 +13,7 @@ NOUNS = ("thread", "run", "mailbox", "mailbox entry")
 CALLS = {**READS, **WRITES}
 KEY = "(SELECT thread_key FROM threads WHERE thread_id = 't')"
 THREAD = ("load a thread", "fork")
-HEAD = ("load a thread", "a head", "fork")
+HEAD = ("load a thread", "a summary", "fork")
 MESSAGES = ("load a thread", "page messages", "count messages", "deltas", "truncate", "fork")
 RUN = ("load a run", "upsert")
 ENTRIES = ("load an entry",)
@@ -69,7 +69,7 @@ DAMAGE: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "a count that is text": (
         "UPDATE threads SET message_count = 'two' WHERE thread_id = 't'",
-        ("a head", "append", "truncate", "fork"),
+        ("a summary", "append", "truncate", "fork"),
     ),
     "a message that is no JSON": (
         f"UPDATE messages SET body = '{{' WHERE thread_key = {KEY} AND position = 1",

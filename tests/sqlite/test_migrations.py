@@ -248,7 +248,7 @@ async def of_several_owners(store: Store) -> None:
 async def newest(store: Store) -> list[list[str]]:
     """The threads that changed last, of all owners and of one."""
     pages = [
-        await store.threads.list_heads(by="updated_at", order="desc", resource_id=owner)
+        await store.threads.list_summaries(by="updated_at", order="desc", resource_id=owner)
         for owner in (None, "ann")
     ]
     return [[head.id for head in page.items] for page in pages]

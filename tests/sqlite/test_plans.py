@@ -112,23 +112,39 @@ PLANS: dict[str, tuple[Read, str]] = {
     ),
     "threads of a parent": (Read("list_threads", {}, ("parent_thread_id",)), "threads_of_parent"),
     "heads by id": (
-        Read("list_heads", {}, ("behind",), "ASC", ("thread_id",)),
+        Read("list_thread_summaries", {}, ("behind",), "ASC", ("thread_id",)),
         "SEARCH threads USING INDEX sqlite_autoindex_threads_1 (thread_id>?)",
     ),
     "heads by creation": (
-        Read("list_heads", {}, ("created", "behind"), "DESC", ("created_at", "thread_id")),
+        Read(
+            "list_thread_summaries", {}, ("created", "behind"), "DESC", ("created_at", "thread_id")
+        ),
         "SEARCH threads USING INDEX threads_by_creation (created_at>? AND",
     ),
     "heads of an owner by creation": (
-        Read("list_heads", {}, ("resource_id", "behind"), "ASC", ("created_at", "thread_id")),
+        Read(
+            "list_thread_summaries",
+            {},
+            ("resource_id", "behind"),
+            "ASC",
+            ("created_at", "thread_id"),
+        ),
         "threads_of_resource_by_creation (resource_id=? AND (created_at,thread_id)>(?,?))",
     ),
     "newest heads": (
-        Read("list_heads_by_update", {}, ("roots",), "DESC", ("changed_at", "changed_id")),
+        Read(
+            "list_thread_summaries_by_update", {}, ("roots",), "DESC", ("changed_at", "changed_id")
+        ),
         "SCAN threads USING INDEX threads_by_update",
     ),
     "newest heads of an owner": (
-        Read("list_heads_by_update", {}, ("owner", "behind"), "DESC", ("changed_at", "changed_id")),
+        Read(
+            "list_thread_summaries_by_update",
+            {},
+            ("owner", "behind"),
+            "DESC",
+            ("changed_at", "changed_id"),
+        ),
         "threads_of_resource_by_update (resource_id=? AND (updated_at,thread_id)<(?,?))",
     ),
     "last messages": (
@@ -226,11 +242,11 @@ PLANS: dict[str, tuple[Read, str]] = {
         "entries USING INDEX entries_retrying (available_at>?)",
     ),
     "mailboxes by id": (
-        Read("list_summaries", {}, ("behind",), "DESC", ("mailbox_id",)),
+        Read("list_mailbox_summaries", {}, ("behind",), "DESC", ("mailbox_id",)),
         "mailboxes USING INDEX sqlite_autoindex_mailboxes_1 (mailbox_id<?)",
     ),
     "mailboxes by their last change": (
-        Read("list_summaries", {}, ("behind",), "DESC", ("updated_at", "mailbox_id")),
+        Read("list_mailbox_summaries", {}, ("behind",), "DESC", ("updated_at", "mailbox_id")),
         "mailboxes USING INDEX mailboxes_by_update ((updated_at,mailbox_id)<(?,?))",
     ),
     "claims of mailboxes": (

@@ -73,7 +73,7 @@ async def test_nothing_of_an_owner_is_left_anywhere(
     expected = Erased(threads=5, runs=3, mailboxes=3, entries=3, documents=6)
     assert await store.erase("ann", thread_documents=True) == expected
     assert not any(WORD.encode() in content for content in contents(store_url, tmp_path))
-    assert [head.id for head in (await store.threads.list_heads()).items] == [
+    assert [head.id for head in (await store.threads.list_summaries()).items] == [
         "below bob",
         *(f"bob-{number}" for number in range(3)),
         "fork bob",
@@ -93,7 +93,7 @@ async def test_a_dry_run_counts_what_an_erasure_deletes_and_deletes_nothing(stor
     assert whole == Erased(threads=5, runs=3, mailboxes=3, entries=3, documents=7)
     counted = await store.erase("ann", dry_run=True)
     assert (counted.documents, len(counted.left)) == (4, 3)
-    assert len((await store.threads.list_heads()).items) == 10
+    assert len((await store.threads.list_summaries()).items) == 10
     assert await store.erase("ann") == counted
     assert await store.erase("ann", dry_run=True) == Erased()
 
@@ -241,7 +241,7 @@ async def test_what_cannot_be_erased_or_called_is_refused_before_anything_is_del
     await store.threads.create(Thread(id="t", resource_id="anna"))
     with pytest.raises(InvalidValue, match=where):
         await store.erase(owner, report=report)
-    assert await store.threads.head("t") is not None
+    assert await store.threads.summary("t") is not None
 
 
 async def test_an_owner_that_can_be_no_key_is_erased(store: Store) -> None:

@@ -34,7 +34,7 @@ async def write(store: Store, own: str) -> None:
                     step.threads.create(Thread(id="common"))
         except AlreadyExists:
             assert number % 2
-        await store.threads.list_heads()
+        await store.threads.list_summaries()
 
 
 @every_backend

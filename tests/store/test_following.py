@@ -107,7 +107,7 @@ async def test_without_a_version_only_what_is_new_comes(store: Store) -> None:
             await say(store, "more")
             await asyncio.sleep(0.01)
         await say(store, "last")
-        present = await store.threads.head("t")
+        present = await store.threads.summary("t")
         assert present is not None
         await follower.until(lambda items: versions(follower)[-1] == present.version)
     begin, *_ = versions(follower)

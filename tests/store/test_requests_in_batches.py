@@ -198,7 +198,7 @@ async def test_a_handler_that_is_tried_again_asks_once(
     assert tries == [False, True]
     await Worker(store, helper, mailbox_id="t").run(while_due=True)
     assert await texts(store) == ["a part", "done"]
-    head = await store.threads.head("t")
+    head = await store.threads.summary("t")
     assert head is not None
     assert head.parent_thread_id == "boss"
     run = await store.runs.load("e-part")

@@ -28,7 +28,7 @@ async def add(store: Store, thread_id: str, **labels: Any) -> None:
 
 
 async def left(store: Store) -> list[str]:
-    return [head.id for head in (await store.threads.list_heads()).items]
+    return [head.id for head in (await store.threads.list_summaries()).items]
 
 
 @every_backend

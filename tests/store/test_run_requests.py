@@ -96,7 +96,7 @@ class TestARequest:
         )
         assert (first.run_id, first.thread_id, first.entry_id) == ("r", "t", "r")
         assert (first.version, first.was_known, first.is_behind) == (0, False, False)
-        head = await store.threads.head("t")
+        head = await store.threads.summary("t")
         assert head is not None
         assert head.resource_id == "anna"
         [message] = await said(store)

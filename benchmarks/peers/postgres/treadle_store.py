@@ -50,7 +50,7 @@ class TreadleThreadsOnPostgres(_Treadle, TreadleThreads):
 
 
 class TreadleHeadsOnPostgres(_Treadle, TreadleHeads):
-    """`threads.head`, `threads.list_heads` and `threads.update`."""
+    """`threads.summary`, `threads.list_summaries` and `threads.update`."""
 
 
 class TreadleDocumentsOnPostgres(_Treadle, TreadleDocuments):

@@ -77,7 +77,7 @@ class Guarantee(Enum):
     """`wait` returns when an entry is claimable, becomes due or is sent. It may return early, but
     never much later."""
     THREADS_ARE_WHAT_WAS_APPENDED = 13
-    """Threads change as the commands of `treadle.core.threads`, `treadle.core.heads` and
+    """Threads change as the commands of `treadle.core.thread_commands` and
     `treadle.core.edits` say: a known message id is skipped, a snapshot replaces the state.
     `ListDeltas` returns every change since a version, or None."""
     RUNS_FOLLOW_THEIR_THREADS = 14

@@ -244,9 +244,9 @@ class Store(Opening):
     def read(self, *queries: Query[Any]) -> tuple[Any, ...]:
         """Answer queries (see `treadle.queries`) from one snapshot, in one round trip.
 
-        `head, page = store.read(LoadHead(thread_id="t"), ListMessages(thread_id="t"))`: what
-        is committed meanwhile is in both answers, or in neither. The answers are in the order of
-        the queries. If one of them fails, the call does.
+        ``run, page = store.read(LoadRun(run_id="r"), ListMessages(thread_id="t"))``: what is
+        committed meanwhile is in both answers, or in neither. The answers are in the order of the
+        queries. If one of them fails, the call does.
 
         Raises:
             InvalidId, InvalidValue: a query cannot be asked; the message says which argument of

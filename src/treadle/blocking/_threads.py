@@ -6,9 +6,9 @@ from typing import Literal, overload
 from treadle.blocking._portal import Portal
 from treadle.blocking._thread_writes import ThreadWrites
 from treadle.core.following import FollowedItem, LiveItem
-from treadle.core.heads import HeadKey, HeadPage, ThreadSummary
 from treadle.core.messages import MessagePage, Visibility
 from treadle.core.pages import Order
+from treadle.core.thread_summaries import ThreadKey, ThreadSummary, ThreadSummaryPage
 from treadle.core.threads import ThreadDelta, ThreadHead, ThreadPage
 from treadle.store import threads as original
 
@@ -33,22 +33,22 @@ class Threads(ThreadWrites):
         """
         return self._portal.call(self._reads.load(thread_id, version=version))
 
-    def head(self, thread_id: str) -> ThreadSummary | None:
+    def summary(self, thread_id: str) -> ThreadSummary | None:
         """Read a thread without its messages, its state and its patches; None if it does not exist.
 
-        It has the owner, the parent, the metadata, the version and the number of messages. It costs
-        the same however long the thread is, except on files, where a thread that is not in memory
-        is read from its document.
+        A summary has the owner, the parent, the metadata, the version and the number of messages.
+        It costs the same however long the thread is, except on files, where a thread that is not in
+        memory is read from its JSON file.
 
         Raises:
             CorruptRecord: it cannot be read.
         """
-        return self._portal.call(self._reads.head(thread_id))
+        return self._portal.call(self._reads.summary(thread_id))
 
-    def list_heads(
+    def list_summaries(
         self,
         *,
-        by: HeadKey = "id",
+        by: ThreadKey = "id",
         order: Order = "asc",
         after: str | None = None,
         limit: int = 50,
@@ -56,11 +56,11 @@ class Threads(ThreadWrites):
         parent_thread_id: str | None = None,
         roots: bool = False,
         with_last_message: bool = False,
-    ) -> HeadPage:
-        """List the threads that match all filters, without their messages, in pages by a cursor.
+    ) -> ThreadSummaryPage:
+        """List the summaries of the threads that match all filters, in pages by a cursor.
 
         The newest threads of a user, as in an inbox, from one snapshot:
-        ``list_heads(by="updated_at", order="desc", resource_id=user, with_last_message=True)``.
+        ``list_summaries(by="updated_at", order="desc", resource_id=user, with_last_message=True)``.
 
         A page costs the same however many threads there are, except on files and with `roots`.
         By `updated_at`, a thread that is updated while pages are read may come twice or not at all.
@@ -80,7 +80,7 @@ class Threads(ThreadWrites):
             InvalidValue: `after` is not a cursor of a listing in this order.
         """
         return self._portal.call(
-            self._reads.list_heads(
+            self._reads.list_summaries(
                 by=by,
                 order=order,
                 after=after,
@@ -102,7 +102,7 @@ class Threads(ThreadWrites):
     ) -> ThreadPage:
         """List the ids of the threads that match all filters, in order.
 
-        For a list that people see, take `list_heads`, which sorts by time, too, and has a cursor.
+        For a list that people see, take `list_summaries`: it sorts by time, too, and has a cursor.
 
         `limit` is clamped to 1..200.
         """
@@ -230,7 +230,7 @@ class Threads(ThreadWrites):
         once, the live value comes first. Values may be lost: see `Live`. `RunEnded` ends a turn.
 
         It ends with the store, or at `end_followers`. Changes of labels (`update`) are not deltas:
-        `store.changes(thread_id=…)` says when to read `head` again.
+        `store.changes(thread_id=…)` says when to read `summary` again.
 
         Args:
             thread_id: which thread.

@@ -12,12 +12,12 @@ from treadle.cli.terminal.tables import beginning
 from treadle.cli.terminal.transcript import message_text
 from treadle.clock import system_clock
 from treadle.core.codec import Json, to_plain
-from treadle.core.heads import ThreadSummary
 from treadle.core.hints import Hint
 from treadle.core.mailbox_queries import LoadEntry
 from treadle.core.mailboxes import UNFINISHED, MailboxEntry
 from treadle.core.messages import Message
 from treadle.core.runs import RunRecord
+from treadle.core.thread_summaries import ThreadSummary
 from treadle.core.threads import ThreadDelta
 from treadle.errors import NotFound
 from treadle.store.store import Store
@@ -70,9 +70,9 @@ class Watching:
         await self._look_at_mailbox(self._mailbox_id)
         await self._mailboxes.begin(self._mailbox_id)
         if self._thread_id is not None:
-            head = await self._store.threads.head(self._thread_id)
-            if head is not None:
-                self._versions[self._thread_id] = head.version
+            summary = await self._store.threads.summary(self._thread_id)
+            if summary is not None:
+                self._versions[self._thread_id] = summary.version
 
     async def _listen(self) -> None:
         try:
@@ -116,10 +116,10 @@ class Watching:
                 found += self._compare_run(run)
         if self._thread_id is not None:
             return found + await self._look_at_thread(self._thread_id)
-        heads = await self._store.threads.list_heads(by="updated_at", order="desc")
-        for head in heads.items:
-            if (head.metadata.updated_at or 0) >= self._began:
-                found += await self._look_at_thread(head.id)
+        page = await self._store.threads.list_summaries(by="updated_at", order="desc")
+        for summary in page.items:
+            if (summary.metadata.updated_at or 0) >= self._began:
+                found += await self._look_at_thread(summary.id)
         return sorted(found, key=lambda each: each.at)
 
     async def _look_at_mailbox(self, mailbox_id: str | None) -> list[Happened]:
@@ -190,42 +190,42 @@ class Watching:
         return [Happened(run.updated_at, text, {"run": to_plain(run)})]
 
     async def _look_at_thread(self, thread_id: str) -> list[Happened]:
-        head = await self._store.threads.head(thread_id)
+        summary = await self._store.threads.summary(thread_id)
         known = self._versions.get(thread_id)
-        if head is None:
+        if summary is None:
             self._versions.pop(thread_id, None)
             if known is None and self._thread_id is not None:  # it has never existed
                 return []
             plain: Json = {"thread": thread_id, "deleted": True}
             return [Happened(system_clock(), f"thread {thread_id} was deleted", plain)]
-        self._versions[thread_id] = head.version
+        self._versions[thread_id] = summary.version
         forget_oldest(self._versions)
-        if head.version == (known or 0):
+        if summary.version == (known or 0):
             return []
         try:
-            deltas = await self._list_deltas(head, known)
+            deltas = await self._list_deltas(summary, known)
         except NotFound:  # it was deleted between the two reads, and the next hint says so
             return []
         if deltas is None:
-            at = head.metadata.updated_at or system_clock()
-            text = f"thread {thread_id} was replaced, at version {head.version}"
-            return [Happened(at, text, {"thread": thread_id, "replaced": head.version})]
+            at = summary.metadata.updated_at or system_clock()
+            text = f"thread {thread_id} was replaced, at version {summary.version}"
+            return [Happened(at, text, {"thread": thread_id, "replaced": summary.version})]
         return [_of_delta(thread_id, delta) for delta in deltas]
 
     async def _list_deltas(
-        self, head: ThreadSummary, known: int | None
+        self, summary: ThreadSummary, known: int | None
     ) -> Sequence[ThreadDelta] | None:
         """Read the steps after a version; if it is not known, the last one and all since we began.
 
         Raises:
             NotFound: the thread was deleted meanwhile.
         """
-        threads, last = self._store.threads, head.version
+        threads, last = self._store.threads, summary.version
         if known is not None:
-            return await threads.list_deltas(head.id, min(known, last))
-        deltas = await threads.list_deltas(head.id, max(last - _PAGE, 0))
+            return await threads.list_deltas(summary.id, min(known, last))
+        deltas = await threads.list_deltas(summary.id, max(last - _PAGE, 0))
         if deltas is None:  # a save has replaced the first of them
-            return await threads.list_deltas(head.id, last - 1)
+            return await threads.list_deltas(summary.id, last - 1)
         return [
             delta
             for delta in deltas

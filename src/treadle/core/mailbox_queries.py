@@ -29,7 +29,7 @@ from treadle.core.queries import Query, TimedQuery
 from treadle.errors import InvalidValue
 
 SUMMED = 1_000
-"""The default of `ListSummaries.counted`."""
+"""The default of `ListMailboxSummaries.counted`."""
 
 CLAIMS = 1_000
 """Most ids of one `LoadClaims`."""
@@ -249,7 +249,7 @@ class ListMailboxes(PageQuery[MailboxPage], frozen=True, kw_only=True):
         return page_with(MailboxPage, states, len(ids), self, rows.mailboxes.unreadable())
 
 
-class ListSummaries(Query[MailboxSummaryPage], frozen=True, kw_only=True):
+class ListMailboxSummaries(Query[MailboxSummaryPage], frozen=True, kw_only=True):
     """A page of the summaries of all mailboxes.
 
     Of each, it counts its queued entries among the oldest `counted`, its claimed entries and its

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from treadle.core.commands import Command
-from treadle.core.heads import HeadRows
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Time
 from treadle.core.mailboxes import STATUSES, MailboxRows, is_terminal
 from treadle.core.read_set import ReadSet
+from treadle.core.thread_summaries import SummaryRows
 from treadle.core.threads import ThreadMetadata
 
 
-class OldThreadRows(HeadRows, MailboxRows, Protocol):
+class OldThreadRows(SummaryRows, MailboxRows, Protocol):
     """The rows that the deletion of an old thread needs."""
 
     def damaged_entries(self, mailbox_id: str) -> Iterable[str]:

@@ -9,7 +9,6 @@ import msgspec
 
 from treadle.core.codec import Model, always_encoded
 from treadle.core.cursors import CursorPage, Position, page_after, read_cursor
-from treadle.core.heads import ThreadSummary
 from treadle.core.ids import RunId, ThreadId
 from treadle.core.limits import Bound, Count
 from treadle.core.pages import Order, PageQuery, page_of
@@ -24,6 +23,7 @@ from treadle.core.runs import (
     is_active,
     listing_order,
 )
+from treadle.core.thread_summaries import ThreadSummary
 
 STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
 

@@ -1,5 +1,9 @@
-"""Commands that create, extend, replace and delete threads."""
+"""Commands that create, extend, replace, relabel, check and delete threads."""
 
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from treadle.core.codec import Json
 from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Version
@@ -7,8 +11,11 @@ from treadle.core.messages import Message, new_messages
 from treadle.core.patches import check_paths
 from treadle.core.read_set import ReadSet
 from treadle.core.runs import record_run
+from treadle.core.thread_summaries import SummaryRows
 from treadle.core.threads import (
+    SET_BY_THE_STORE,
     Committed,
+    FurtherKeys,
     StoredThread,
     Thread,
     ThreadChangeSet,
@@ -19,7 +26,7 @@ from treadle.core.threads import (
     require_thread,
     saved,
 )
-from treadle.errors import AlreadyExists, InvalidValue
+from treadle.errors import AlreadyExists, InvalidValue, shorten
 
 
 class CreateThread(TimedCommand[Committed], frozen=True, kw_only=True):
@@ -169,3 +176,87 @@ class DeleteThread(Command[bool], frozen=True, kw_only=True):
         if existed:
             rows.threads.remove(self.thread_id)
         return existed
+
+
+class UpdateThread(TimedCommand[Committed], frozen=True, kw_only=True):
+    """Changes the labels of a thread: its metadata, its owner, its parent. Result: `Committed`.
+
+    Its version stays, so that it disturbs nobody who expects one, and `metadata.updated_at` becomes
+    the present. Fails with `NotFound`, or with `VersionConflict` if the thread is not at version
+    `expected`.
+    """
+
+    thread_id: ThreadId
+    metadata: FurtherKeys | UnsetType = UNSET
+    """A JSON merge patch (RFC 7396) of the further keys of `ThreadMetadata`: null removes a key."""
+    resource_id: str | UnsetType | None = UNSET
+    """The new owner; None removes it."""
+    parent_thread_id: ThreadId | UnsetType | None = UNSET
+    """The new parent; None removes it."""
+    expected: Version | None = None
+
+    def check(self) -> None:
+        """Refuse a merge patch of what the store sets."""
+        if self.metadata is UNSET:
+            return
+        for key in sorted(SET_BY_THE_STORE.intersection(self.metadata)):
+            reason = f"the store sets {shorten(key)} itself; leave it out"
+            raise InvalidValue(f"updateThread.metadata.{key}", reason)
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The thread with its labels, and its new parent, which is only locked."""
+        parent = self.parent_thread_id
+        read_set.add_child(self.thread_id, None if parent is UNSET else parent)
+        read_set.labels.add(self.thread_id)
+
+    def apply(self, rows: SummaryRows, now: int) -> Committed:
+        """Put the thread with its new labels; its deltas stay known."""
+        stored = require_thread(rows, self.thread_id, self.expected)
+        thread = self._updated(rows.find_labels(self.thread_id), now)
+        head = msgspec.structs.replace(stored.head, thread=thread)
+        rows.threads.put(self.thread_id, msgspec.structs.replace(stored, head=head))
+        return Committed(version=head.version)
+
+    def _updated(self, thread: Thread, now: int) -> Thread:
+        metadata = msgspec.structs.replace(thread.metadata, updated_at=now)
+        if self.metadata is not UNSET:
+            extra = _merged(metadata.extra, self.metadata)
+            metadata = msgspec.structs.replace(metadata, extra=extra)
+        thread = msgspec.structs.replace(thread, metadata=metadata)
+        if self.resource_id is not UNSET:
+            thread = msgspec.structs.replace(thread, resource_id=self.resource_id)
+        if self.parent_thread_id is not UNSET:
+            thread = msgspec.structs.replace(thread, parent_thread_id=self.parent_thread_id)
+        return thread
+
+
+class CheckThread(Command[Committed], frozen=True, kw_only=True):
+    """Lets its batch commit only if a thread is at version `expected`. Result: `Committed`.
+
+    Fails with `NotFound` or `VersionConflict`.
+    """
+
+    thread_id: ThreadId
+    expected: Version
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The thread."""
+        read_set.threads.add(self.thread_id)
+
+    def apply(self, rows: ThreadRows, now: int) -> Committed:
+        """Compare the versions."""
+        require_thread(rows, self.thread_id, self.expected)
+        return Committed(version=self.expected)
+
+
+def _merged(target: Json, patch: Json) -> Json:
+    """Return a value after a JSON merge patch (RFC 7396): null removes a key."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, item in patch.items():
+        if item is None:
+            result.pop(key, None)
+        else:
+            result[key] = _merged(result.get(key), item)
+    return result

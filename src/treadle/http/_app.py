@@ -12,7 +12,6 @@ from treadle.http._call import Call, Redact, show_all
 from treadle.http._connection_end import check_framing, closing
 from treadle.http._errors import Refused, answer_to
 from treadle.http._event_stream import EventStream
-from treadle.http._heads import Heads
 from treadle.http._incoming import Headers, Incoming
 from treadle.http._input import parameters_of, read_body, read_query
 from treadle.http._operation import Operation, check_operation
@@ -22,6 +21,7 @@ from treadle.http._routing import Route, Router, allowed, segments_of
 from treadle.http._security import check_host, check_origin, in_url
 from treadle.http._settings import Limits
 from treadle.http._streams import Streams
+from treadle.http._thread_checks import ThreadChecks
 from treadle.store.store import Store
 
 
@@ -79,7 +79,7 @@ class App:
         """How it rebuilds the states of threads."""
         self.first_segments = frozenset(each.path.split("/")[1] for each in operations)
         """How the paths of its operations begin."""
-        self._heads = Heads(store)
+        self._thread_checks = ThreadChecks(store)
         self._store = store
         self._router = Router(operations)
         self._authenticate = authenticate
@@ -146,7 +146,7 @@ class App:
             request=request,
             limits=self._limits,
             streams=self.streams,
-            heads=self._heads,
+            thread_checks=self._thread_checks,
             rebuilding=self.rebuilding,
             read_only=self._read_only,
             redact=self._redact,

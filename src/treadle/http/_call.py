@@ -7,12 +7,12 @@ import msgspec
 
 from treadle.core.codec import Json
 from treadle.http._errors import Refused
-from treadle.http._heads import Heads
 from treadle.http._incoming import Incoming
 from treadle.http._principals import Action, Principal
 from treadle.http._rebuilding import Rebuilding
 from treadle.http._settings import Limits
 from treadle.http._streams import Streams
+from treadle.http._thread_checks import ThreadChecks
 from treadle.store.store import Store
 
 Redact: TypeAlias = Callable[[str, Json], Json]
@@ -39,7 +39,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     streams: Streams
     """The streams of the server that are open."""
-    heads: Heads
+    thread_checks: ThreadChecks
     """How streams look at their threads."""
     rebuilding: Rebuilding
     """How the states of threads are rebuilt."""

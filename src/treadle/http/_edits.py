@@ -9,10 +9,10 @@ from starlette.responses import Response
 from treadle.clock import new_id
 from treadle.core.codec import Json
 from treadle.core.edits import Truncated, TruncateThread
-from treadle.core.heads import LoadHead, ThreadSummary
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Length, Version
 from treadle.core.runs import RunRecord
+from treadle.core.thread_summaries import LoadThreadSummary, ThreadSummary
 from treadle.core.threads import Committed, ThreadChangeSet
 from treadle.errors import NotFound
 from treadle.http._call import Call
@@ -106,10 +106,10 @@ async def _fork(call: Call) -> Response:
         resource_id=body.resource_id,
         expected=body.expected,
     )
-    (head,) = await call.store.read(LoadHead(thread_id=new))
-    if head is None:
+    (summary,) = await call.store.read(LoadThreadSummary(thread_id=new))
+    if summary is None:
         raise NotFound("thread", new)
-    return answer(call, head, 201, {"location": in_path(new)})
+    return answer(call, summary, 201, {"location": in_path(new)})
 
 
 OPERATIONS = (

@@ -19,7 +19,7 @@ from treadle.core.ids import EntryId
 from treadle.core.limits import Bound, Count, Generation, Headers, Priority, Time
 from treadle.core.mailbox_queries import (
     FoundEntries,
-    ListSummaries,
+    ListMailboxSummaries,
     LoadMailbox,
     MailboxSummaryPage,
     SearchEntries,
@@ -275,7 +275,7 @@ OPERATIONS = (
         summary="List mailboxes, with their holders and the number of their entries.",
         action="read",
         owner=ALL,
-        query=ListSummaries,
+        query=ListMailboxSummaries,
         answers={200: MailboxSummaryPage},
         handle=ask,
     ),

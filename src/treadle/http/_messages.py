@@ -7,12 +7,12 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.core.codec import Json, SortedModel, always_encoded
-from treadle.core.heads import LoadHead
 from treadle.core.ids import RunId
 from treadle.core.limits import Bound, Time
 from treadle.core.messages import Message, MessageMetadata, StoredMessage
 from treadle.core.pages import Order
 from treadle.core.thread_queries import ListDeltas
+from treadle.core.thread_summaries import LoadThreadSummary
 from treadle.core.threads import ThreadDelta
 from treadle.http._call import Call
 from treadle.http._errors import Refused
@@ -153,16 +153,16 @@ _ADDED = ("cursor", "committed_at")
 
 async def _list_deltas(call: Call) -> Response:
     query, thread_id = cast("DeltasQuery", call.query), call.ids["thread_id"]
-    deltas, head = await call.store.read(
+    deltas, summary = await call.store.read(
         ListDeltas(thread_id=thread_id, after_version=query.after, limit=query.limit),
-        LoadHead(thread_id=thread_id),
+        LoadThreadSummary(thread_id=thread_id),
     )
-    if deltas is None or head is None:
+    if deltas is None or summary is None:
         reason = "the deltas since this version are not known; load the thread"
         raise Refused(410, "deltas_unknown", reason)
     internal = call.can("read_internal")
     shown = tuple(visible_delta(delta, internal=internal) for delta in deltas)
-    has_more = bool(shown) and shown[-1].version < head.version
+    has_more = bool(shown) and shown[-1].version < summary.version
     return answer(call, Deltas(items=shown, has_more=has_more))
 
 

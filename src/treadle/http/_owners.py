@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from treadle.core.heads import LoadHead
 from treadle.core.ids import check_id
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
 from treadle.core.run_queries import CountRuns, LoadRun, RunStats
+from treadle.core.thread_summaries import LoadThreadSummary
 from treadle.errors import AlreadyExists, NotFound
 from treadle.http._call import Call
 from treadle.http._errors import Refused
@@ -83,18 +83,18 @@ async def require_free_thread(store: Store, thread_id: str) -> None:
     Raises:
         AlreadyExists: something has the id.
     """
-    head, mailbox, runs = await store.read(
-        LoadHead(thread_id=thread_id),
+    summary, mailbox, runs = await store.read(
+        LoadThreadSummary(thread_id=thread_id),
         LoadMailbox(mailbox_id=thread_id),
         CountRuns(thread_id=thread_id),
     )
-    if head is not None or mailbox is not None or runs != RunStats():
+    if summary is not None or mailbox is not None or runs != RunStats():
         raise AlreadyExists("thread", thread_id, "use another id, or none")
 
 
 async def _owns(store: Store, thread_id: str, own: str) -> bool:
-    (head,) = await store.read(LoadHead(thread_id=thread_id))
-    return head is not None and head.resource_id == own
+    (summary,) = await store.read(LoadThreadSummary(thread_id=thread_id))
+    return summary is not None and summary.resource_id == own
 
 
 # --- rules ----------------------------------------------------------------------------------------

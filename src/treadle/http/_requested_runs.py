@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from treadle.core.heads import LoadHead
 from treadle.core.messages import Message
 from treadle.core.run_requests import RequestedRun, RunRequest
+from treadle.core.thread_summaries import LoadThreadSummary
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._errors import Refused
@@ -29,10 +29,10 @@ async def require_own_request(
         NotFound: the thread or a run is another's.
         AlreadyExists: the thread is new, and something else has its id.
     """
-    (head,) = await store.read(LoadHead(thread_id=thread_id))
-    if head is None:
+    (summary,) = await store.read(LoadThreadSummary(thread_id=thread_id))
+    if summary is None:
         await require_free_thread(store, thread_id)
-    elif head.resource_id != own:
+    elif summary.resource_id != own:
         raise NotFound("thread", thread_id)
     for run_id in run_ids:
         if run_id is not None:

@@ -16,7 +16,6 @@ import msgspec
 from treadle.core.applying import apply_in_slices
 from treadle.core.codec import Json
 from treadle.core.following import LiveValue
-from treadle.core.heads import LoadHead, ThreadSummary
 from treadle.core.json_patch import Edits
 from treadle.core.limits import PAGE
 from treadle.core.live import piece_in
@@ -28,6 +27,7 @@ from treadle.core.run_queries import LoadRun
 from treadle.core.run_requests import RequestedRun
 from treadle.core.runs import RunRecord
 from treadle.core.thread_queries import ListDeltas, ListMessages, LoadThread
+from treadle.core.thread_summaries import LoadThreadSummary, ThreadSummary
 from treadle.core.threads import Thread, ThreadDelta
 from treadle.core.turns import whole_of
 from treadle.core.waits import asks_nobody
@@ -149,12 +149,12 @@ class RunStream:
         Args:
             entry_id: the entry that asks for the run.
         """
-        head, page = await self._call.store.read(
-            LoadHead(thread_id=self._thread_id),
+        summary, page = await self._call.store.read(
+            LoadThreadSummary(thread_id=self._thread_id),
             ListMessages(thread_id=self._thread_id, run_id=self._run_id, limit=PAGE),
         )
-        self._require_own(head)
-        version = 0 if head is None else head.version
+        self._require_own(summary)
+        version = 0 if summary is None else summary.version
         said = [each.message for each in page.messages]
         events = self.events(
             entry_id,
@@ -232,14 +232,14 @@ class RunStream:
             return [Failed("the thread was deleted", "deleted")]
 
     async def _look(self) -> list[RunEvent]:
-        deltas, head, entry, run, mailbox = await self._call.store.read(
+        deltas, summary, entry, run, mailbox = await self._call.store.read(
             ListDeltas(thread_id=self._thread_id, after_version=self._version),
-            LoadHead(thread_id=self._thread_id),
+            LoadThreadSummary(thread_id=self._thread_id),
             LoadEntry(entry_id=self._entry_id),
             LoadRun(run_id=self._run_id),
             LoadMailbox(mailbox_id=self._thread_id),
         )
-        self._require_own(head)
+        self._require_own(summary)
         events: list[RunEvent] = []
         if deltas is None or self._transcript.is_wrong:
             events += await self._begin_again()

@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from treadle.core.codec import encode
 from treadle.core.following import LiveValue, RunEnded
-from treadle.core.heads import LoadHead
 from treadle.core.hints import Hint
 from treadle.core.limits import PAGE, Bound
 from treadle.core.shown_runs import ShownRuns
 from treadle.core.thread_queries import ListDeltas
+from treadle.core.thread_summaries import LoadThreadSummary
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._event_stream import EventStream, count_stream, framed
@@ -58,10 +58,10 @@ async def _begin(call: Call) -> Response:
     after = _last_event_id(call)
     if after is None:
         after = query.after
-    (head,) = await call.store.read(LoadHead(thread_id=thread_id))
-    if head is None:
+    (summary,) = await call.store.read(LoadThreadSummary(thread_id=thread_id))
+    if summary is None:
         raise NotFound("thread", thread_id)
-    begin = head.version if after is None else after
+    begin = summary.version if after is None else after
     events = _events(call, thread_id, begin, with_live=query.live)
     return EventStream(call, events, count_stream(call))
 
@@ -93,7 +93,7 @@ async def _events(
                 yield framed(msgspec.json.encode(item.value), event="live")
                 continue
             is_idle = item is None and not shown
-            if is_idle and await call.heads.is_same(thread_id, version, call.principal.own):
+            if is_idle and await call.thread_checks.is_at(thread_id, version, call.principal.own):
                 yield None
                 continue
             is_silent = has_more = True
@@ -122,21 +122,21 @@ class _News(NamedTuple):
 async def _news(call: Call, thread_id: str, version: int, shown: ShownRuns | None) -> _News:
     gone = _News([_deleted(thread_id)], None)
     try:
-        deltas, head, *runs = await call.store.read(
+        deltas, summary, *runs = await call.store.read(
             # A client that was away for long gets what it has missed in pages.
             ListDeltas(thread_id=thread_id, after_version=version, limit=PAGE),
-            LoadHead(thread_id=thread_id),
+            LoadThreadSummary(thread_id=thread_id),
             *(() if shown is None else shown.queries()),
         )
     except NotFound:
         return gone
     own = call.principal.own
-    if head is None or (own is not None and head.resource_id != own):
+    if summary is None or (own is not None and summary.resource_id != own):
         return gone
     if deltas is None:
-        data = msgspec.json.encode({"version": head.version})
-        reset = framed(data, event="reset", event_id=str(head.version))
-        return _News([reset, *_ends(shown, runs)], head.version)
+        data = msgspec.json.encode({"version": summary.version})
+        reset = framed(data, event="reset", event_id=str(summary.version))
+        return _News([reset, *_ends(shown, runs)], summary.version)
     internal = call.can("read_internal")
     events: list[bytes] = []
     for delta in deltas:
@@ -145,10 +145,10 @@ async def _news(call: Call, thread_id: str, version: int, shown: ShownRuns | Non
         end = None if shown is None else shown.note_delta(delta)
         if end is not None:
             events.append(_run_ended(end))
-    last = deltas[-1].version if deltas else head.version
-    if last >= head.version:
+    last = deltas[-1].version if deltas else summary.version
+    if last >= summary.version:
         events += _ends(shown, runs)
-    return _News(events, last, has_more=last < head.version)
+    return _News(events, last, has_more=last < summary.version)
 
 
 def _ends(shown: ShownRuns | None, runs: Sequence[Any]) -> list[bytes]:

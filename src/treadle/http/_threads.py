@@ -7,11 +7,17 @@ from starlette.responses import Response
 
 from treadle.clock import new_id
 from treadle.core.codec import Json, SortedModel, always_encoded
-from treadle.core.heads import HeadPage, ListHeads, LoadHead, ThreadSummary, UpdateThread
 from treadle.core.ids import ThreadId
 from treadle.core.limits import PAGE, Bound, Count, Time, Version
 from treadle.core.messages import Message
+from treadle.core.thread_commands import UpdateThread
 from treadle.core.thread_queries import ListThreads
+from treadle.core.thread_summaries import (
+    ListThreadSummaries,
+    LoadThreadSummary,
+    ThreadSummary,
+    ThreadSummaryPage,
+)
 from treadle.core.threads import (
     SET_BY_THE_STORE,
     FurtherKeys,
@@ -103,7 +109,7 @@ class Titles(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _list_titles(call: Call) -> Response:
-    query = ListHeads(
+    query = ListThreadSummaries(
         by="updated_at",
         order="desc",
         limit=PAGE,
@@ -114,13 +120,13 @@ async def _list_titles(call: Call) -> Response:
     return answer(call, tuple(map(_title_of, page.items)))
 
 
-def _title_of(head: ThreadSummary) -> Title:
+def _title_of(summary: ThreadSummary) -> Title:
     return Title(
-        id=head.id,
-        title=head.metadata.extra.get("title"),
-        updated_at=head.metadata.updated_at,
-        created_at=head.metadata.created_at,
-        message_count=head.message_count,
+        id=summary.id,
+        title=summary.metadata.extra.get("title"),
+        updated_at=summary.metadata.updated_at,
+        created_at=summary.metadata.created_at,
+        message_count=summary.message_count,
     )
 
 
@@ -146,7 +152,7 @@ async def _create(call: Call) -> Response:
         state=body.state,
         metadata=ThreadMetadata(extra=body.metadata),
     )
-    (known,) = await call.store.read(LoadHead(thread_id=thread.id))
+    (known,) = await call.store.read(LoadThreadSummary(thread_id=thread.id))
     if known is not None and body.if_exists == "keep":
         return answer(call, _own(known, own))
     if own is not None and body.id is not None:
@@ -155,22 +161,22 @@ async def _create(call: Call) -> Response:
         await call.store.threads.ensure(thread)
     else:
         await call.store.threads.create(thread)
-    (head,) = await call.store.read(LoadHead(thread_id=thread.id))
-    if head is None:
+    (summary,) = await call.store.read(LoadThreadSummary(thread_id=thread.id))
+    if summary is None:
         raise NotFound("thread", thread.id)
-    return answer(call, _own(head, own), 201, {"location": in_path(thread.id)})
+    return answer(call, _own(summary, own), 201, {"location": in_path(thread.id)})
 
 
-def _own(head: ThreadSummary, own: str | None) -> ThreadSummary:
-    if own is not None and head.resource_id != own:
-        raise AlreadyExists("thread", head.id, "use another id")
-    return head
+def _own(summary: ThreadSummary, own: str | None) -> ThreadSummary:
+    if own is not None and summary.resource_id != own:
+        raise AlreadyExists("thread", summary.id, "use another id")
+    return summary
 
 
 async def _show(call: Call) -> Response:
     thread_id, options = call.ids["thread_id"], cast("ThreadOptions", call.query)
     head = await call.store.threads.load(thread_id, version=options.version)
-    if head is None and await call.store.threads.head(thread_id) is not None:
+    if head is None and await call.store.threads.summary(thread_id) is not None:
         reason = "the thread as it was at this version is not known"
         raise Refused(410, "version_unknown", reason)
     if head is None:
@@ -227,24 +233,24 @@ _LABELS = OwnerRule(
 
 async def _update(call: Call) -> Response:
     await call.store.commit((call.body,))
-    return await _answer_head(call)
+    return await _answer_summary(call)
 
 
-async def _answer_head(call: Call) -> Response:
+async def _answer_summary(call: Call) -> Response:
     thread_id = call.ids["thread_id"]
-    (head,) = await call.store.read(LoadHead(thread_id=thread_id))
-    if head is None:
+    (summary,) = await call.store.read(LoadThreadSummary(thread_id=thread_id))
+    if summary is None:
         raise NotFound("thread", thread_id)
-    return answer(call, head)
+    return answer(call, summary)
 
 
 async def _merge_metadata(call: Call) -> Response:
     patch = cast("MetadataPatch", call.body).extra
     await call.store.threads.update(call.ids["thread_id"], metadata=patch)
-    (head,) = await call.store.read(LoadHead(thread_id=call.ids["thread_id"]))
-    if head is None:
+    (summary,) = await call.store.read(LoadThreadSummary(thread_id=call.ids["thread_id"]))
+    if summary is None:
         raise NotFound("thread", call.ids["thread_id"])
-    return answer(call, head.metadata)
+    return answer(call, summary.metadata)
 
 
 async def _delete(call: Call) -> Response:
@@ -287,8 +293,8 @@ OPERATIONS = (
         summary="List threads without their messages, in pages by a cursor.",
         action="read",
         owner=FILTERED,
-        query=ListHeads,
-        answers={200: HeadPage},
+        query=ListThreadSummaries,
+        answers={200: ThreadSummaryPage},
         handle=ask,
     ),
     Operation(
@@ -319,11 +325,11 @@ OPERATIONS = (
     ),
     Operation(
         method="GET",
-        path="/v1/threads/{thread_id}/head",
+        path="/v1/threads/{thread_id}/summary",
         summary="Read a thread without its messages and its state.",
         action="read",
         owner=OWN_THREAD,
-        query=LoadHead,
+        query=LoadThreadSummary,
         answers={200: ThreadSummary},
         handle=ask_for("thread", "thread_id"),
     ),

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from treadle import Message, NotFound, Store
-from treadle.queries import ListMessages, LoadHead
+from treadle.queries import ListMessages, LoadThreadSummary
 
 PAGE = 200
 """Most messages that one query gives."""
@@ -71,7 +71,7 @@ async def _load_pages(
     store: Store, thread_id: str, count: int, before: int | None
 ) -> LastMessages | None:
     """Read the last messages; None if the thread has changed between two reads."""
-    load_head = LoadHead(thread_id=thread_id)
+    load_head = LoadThreadSummary(thread_id=thread_id)
     head, page = await store.read(load_head, newest_page(thread_id, count, before))
     if head is None:
         return LastMessages(0, [])

@@ -224,7 +224,7 @@ async def _documents_of(store: Store, collection: str, *, values: bool) -> Async
 
 async def _items(store: Store) -> AsyncIterator[_Item]:
     """Yield all rows; a mailbox comes before its entries."""
-    async for summary in _all_of(store.threads.list_heads):
+    async for summary in _all_of(store.threads.list_summaries):
         head = await store.threads.load(summary.id)
         if head is not None:
             yield _Item("thread", summary.id, head, RestoreThread(head=head))

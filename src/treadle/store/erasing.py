@@ -11,12 +11,12 @@ from treadle.core.codec import Model, always_encoded, to_plain
 from treadle.core.commands import Command, Commands, Receipt
 from treadle.core.documents import DeleteDocument, DeleteDocuments
 from treadle.core.endings import DeleteMailbox
-from treadle.core.heads import ListHeads, ThreadSummary
 from treadle.core.limits import PAGE, Count
 from treadle.core.mailbox_queries import CountEntries, LoadMailbox, SearchEntries
 from treadle.core.queries import Together
 from treadle.core.run_queries import CountRuns, SearchRuns
 from treadle.core.thread_commands import DeleteThread
+from treadle.core.thread_summaries import ListThreadSummaries, ThreadSummary
 from treadle.errors import CorruptRecord
 from treadle.store.ownership import (
     RUNS_IN_A_COMMIT,
@@ -27,7 +27,7 @@ from treadle.store.ownership import (
     family_of,
     has_documents,
     note_unreadable_documents,
-    pages_of_heads,
+    pages_of_summaries,
 )
 
 
@@ -102,8 +102,8 @@ class Erasure:
         """Count what `run` would delete, and delete nothing."""
         self._counts["documents"] += await count_documents(self._backend, resource_id)
         known: set[str] = set()
-        query = ListHeads(resource_id=resource_id, limit=PAGE)
-        async for page in pages_of_heads(self._backend, query):
+        query = ListThreadSummaries(resource_id=resource_id, limit=PAGE)
+        async for page in pages_of_summaries(self._backend, query):
             self._note_unreadable(page.unreadable)
             for root in page.items:
                 for thread_id in await self._family(root.id, resource_id):
@@ -123,7 +123,7 @@ class Erasure:
         """Some threads of the owner that are still to be deleted; none if that is done."""
         after: str | None = None
         while True:
-            query = ListHeads(resource_id=resource_id, after=after, limit=PAGE)
+            query = ListThreadSummaries(resource_id=resource_id, after=after, limit=PAGE)
             page = await self._backend.read(query)
             self._note_unreadable(page.unreadable)
             after = page.next_cursor

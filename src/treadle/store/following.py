@@ -17,12 +17,12 @@ from treadle.core.following import (
     ThreadDeleted,
     ThreadReset,
 )
-from treadle.core.heads import LoadHead
 from treadle.core.hints import Hint
 from treadle.core.limits import PAGE
 from treadle.core.queries import Together
 from treadle.core.shown_runs import ShownRuns
 from treadle.core.thread_queries import ListDeltas, LoadThread
+from treadle.core.thread_summaries import LoadThreadSummary
 from treadle.core.threads import ThreadDelta
 from treadle.errors import NotFound, StoreClosed
 from treadle.store.changes import listen
@@ -154,10 +154,10 @@ async def _from_present(backend: Backend, query: ListDeltas) -> ListDeltas:
     Raises:
         NotFound: the thread does not exist.
     """
-    head = await backend.read(LoadHead(thread_id=query.thread_id))
-    if head is None:
+    summary = await backend.read(LoadThreadSummary(thread_id=query.thread_id))
+    if summary is None:
         raise NotFound("thread", query.thread_id)
-    return msgspec.structs.replace(query, after_version=head.version)
+    return msgspec.structs.replace(query, after_version=summary.version)
 
 
 async def _news(

@@ -17,7 +17,7 @@ from treadle.core.mailbox_queries import (
     FoundEntries,
     ListEntries,
     ListMailboxes,
-    ListSummaries,
+    ListMailboxSummaries,
     LoadClaims,
     LoadEntry,
     LoadMailbox,
@@ -144,7 +144,7 @@ class Mailboxes(MailboxWrites):
         Raises:
             InvalidValue: `after` is not a cursor of a listing in this order.
         """
-        query = ListSummaries(by=by, order=order, after=after, limit=limit, counted=counted)
+        query = ListMailboxSummaries(by=by, order=order, after=after, limit=limit, counted=counted)
         return await self._backend.read(check_query(query, "list_summaries"))
 
     async def load_entry(self, entry_id: str) -> MailboxEntry | None:

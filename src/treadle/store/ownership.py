@@ -7,11 +7,11 @@ import msgspec
 
 from treadle.backends.base import Backend
 from treadle.core.documents import DocumentPage, ListCollections, ListDocuments, LoadDocuments
-from treadle.core.heads import HeadPage, ListHeads, ThreadSummary
 from treadle.core.keys import check_key
 from treadle.core.limits import PAGE
 from treadle.core.queries import Query, Together
 from treadle.core.runs import DeleteRun, RunRecord
+from treadle.core.thread_summaries import ListThreadSummaries, ThreadSummary, ThreadSummaryPage
 from treadle.errors import CorruptRecord, InvalidValue
 
 NoteUnreadable: TypeAlias = Callable[[Iterable[str]], object]
@@ -53,14 +53,16 @@ async def children_of(
     backend: Backend, thread_id: str, note_unreadable: NoteUnreadable = _pass_over
 ) -> AsyncIterator[ThreadSummary]:
     """The threads right below a thread, of any owner."""
-    query = ListHeads(parent_thread_id=thread_id, limit=PAGE)
-    async for page in pages_of_heads(backend, query):
+    query = ListThreadSummaries(parent_thread_id=thread_id, limit=PAGE)
+    async for page in pages_of_summaries(backend, query):
         note_unreadable(page.unreadable)
         for child in page.items:
             yield child
 
 
-async def pages_of_heads(backend: Backend, query: ListHeads) -> AsyncIterator[HeadPage]:
+async def pages_of_summaries(
+    backend: Backend, query: ListThreadSummaries
+) -> AsyncIterator[ThreadSummaryPage]:
     """The pages of a listing of threads, from the first one."""
     while True:
         page = await backend.read(query)

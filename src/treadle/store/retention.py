@@ -9,19 +9,19 @@ import msgspec
 from treadle.backends.base import Backend
 from treadle.core.codec import Model, always_encoded
 from treadle.core.commands import Commands, Receipt
-from treadle.core.heads import ListHeads, LoadHead, ThreadSummary
 from treadle.core.limits import LARGEST_TIME, PAGE, Count
 from treadle.core.mailbox_queries import CountEntries, LoadMailbox, SearchEntries
 from treadle.core.old_threads import PurgeThread, last_written
 from treadle.core.queries import Together
 from treadle.core.run_queries import FindActiveRun, FoundRuns, SearchRuns
 from treadle.core.runs import is_active
+from treadle.core.thread_summaries import ListThreadSummaries, LoadThreadSummary, ThreadSummary
 from treadle.errors import CorruptRecord, InvalidValue, shorten
 from treadle.store.ownership import (
     RUNS_IN_A_COMMIT,
     children_of,
     deletions_of,
-    pages_of_heads,
+    pages_of_summaries,
 )
 
 
@@ -110,8 +110,8 @@ class ThreadPurge:
         return bool(known)
 
     async def _old_threads(self) -> AsyncIterator[ThreadSummary]:
-        query = ListHeads(by="updated_at", limit=PAGE, resource_id=self._resource_id)
-        async for page in pages_of_heads(self._backend, query):
+        query = ListThreadSummaries(by="updated_at", limit=PAGE, resource_id=self._resource_id)
+        async for page in pages_of_summaries(self._backend, query):
             self._note_unreadable(page.unreadable)
             for thread in page.items:
                 if (thread.metadata.updated_at or 0) >= self._older_than:
@@ -209,7 +209,7 @@ class ThreadPurge:
         """
         entries = SearchEntries(mailbox_id=thread_id, limit=PAGE)
         left, thread = await self._backend.read(
-            Together(queries=(entries, LoadHead(thread_id=thread_id)))
+            Together(queries=(entries, LoadThreadSummary(thread_id=thread_id)))
         )
         self._note_unreadable(left.unreadable)
         return thread is None

@@ -15,7 +15,6 @@ from treadle.core.asking_again import SupersedeRuns
 from treadle.core.codec import to_plain
 from treadle.core.commands import Command, Commands, Receipt
 from treadle.core.edits import TruncateThread
-from treadle.core.heads import LoadHead, ThreadSummary
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
 from treadle.core.mailboxes import MailboxEntry, MailboxState, Send
 from treadle.core.messages import Message, MessagePage
@@ -34,6 +33,7 @@ from treadle.core.run_requests import Answer, AnsweredRun, RequestedRun, RunRequ
 from treadle.core.runs import CheckRun, RunRecord
 from treadle.core.thread_commands import AppendThread, CreateThread
 from treadle.core.thread_queries import ListMessages
+from treadle.core.thread_summaries import LoadThreadSummary, ThreadSummary
 from treadle.core.threads import Thread, ThreadChangeSet
 from treadle.core.waits import Wait, asked_ids, ends_of, is_answer_to, wait_of
 from treadle.errors import (
@@ -213,18 +213,18 @@ class RunRequests:
         by: str | None,
     ) -> tuple[RequestedRun, Commands]:
         thread_id = wanted.thread_id
-        head, earlier = await self._read(
-            LoadHead(thread_id=thread_id), LoadEntry(entry_id=wanted.run_id)
+        summary, earlier = await self._read(
+            LoadThreadSummary(thread_id=thread_id), LoadEntry(entry_id=wanted.run_id)
         )
         if earlier is not None:
             _require_same(wanted, earlier)
-        wanted = _owned(wanted, head)
-        page = MessagePage() if head is None else await self._recent_messages(thread_id)
+        wanted = _owned(wanted, summary)
+        page = MessagePage() if summary is None else await self._recent_messages(thread_id)
         asked = RequestedRun(
             run_id=wanted.run_id,
             thread_id=thread_id,
             entry_id=wanted.run_id,
-            version=0 if head is None else head.version,
+            version=0 if summary is None else summary.version,
             was_known=earlier is not None,
             is_behind=is_behind(page, messages),
         )
@@ -239,7 +239,7 @@ class RunRequests:
         cuts = _cuts(wanted, page, messages, waits) if removes_rest else ()
         return asked, (
             CheckRun(run_id=wanted.run_id, thread_id=thread_id),
-            *([_create(wanted)] if head is None else cuts),
+            *([_create(wanted)] if summary is None else cuts),
             *_append(thread_id, of_run(new, wanted.run_id)),
             *ends_of(thread_id, waits, by),
             _send(with_messages(wanted, new, messages, page), by, waits),
@@ -316,12 +316,12 @@ class RunRequests:
         if request is None or all(each.run_id != run.run_id for each in request.resume):
             reason = f"it does not answer run {shorten(run.run_id)}; use another id"
             raise AlreadyExists("mailbox entry", entry.entry_id, reason)
-        [head] = await self._read(LoadHead(thread_id=request.thread_id))
+        [summary] = await self._read(LoadThreadSummary(thread_id=request.thread_id))
         return RequestedRun(
             run_id=request.run_id,
             thread_id=request.thread_id,
             entry_id=entry.entry_id,
-            version=0 if head is None else head.version,
+            version=0 if summary is None else summary.version,
             was_known=True,
         )
 
@@ -365,17 +365,17 @@ def _require_same(wanted: RunRequest, entry: MailboxEntry) -> None:
         raise AlreadyExists("mailbox entry", wanted.run_id, "it asks for no run; use another id")
 
 
-def _owned(wanted: RunRequest, head: ThreadSummary | None) -> RunRequest:
+def _owned(wanted: RunRequest, summary: ThreadSummary | None) -> RunRequest:
     """The request, with the owner of its thread.
 
     Raises:
         InvalidValue: it names another owner.
     """
-    if head is None:
+    if summary is None:
         return wanted
-    if wanted.resource_id not in (None, head.resource_id):
+    if wanted.resource_id not in (None, summary.resource_id):
         raise InvalidValue("request.resource_id", "the thread has another owner; leave it out")
-    return msgspec.structs.replace(wanted, resource_id=head.resource_id)
+    return msgspec.structs.replace(wanted, resource_id=summary.resource_id)
 
 
 def _create(wanted: RunRequest) -> CreateThread:

@@ -6,17 +6,15 @@ from msgspec import UNSET, UnsetType
 
 from treadle.core.codec import Json
 from treadle.core.edits import ForkThread, Truncated, TruncateThread
-from treadle.core.heads import (
-    CheckThread,
-    UpdateThread,
-)
 from treadle.core.messages import Message
 from treadle.core.thread_commands import (
     AppendThread,
+    CheckThread,
     CreateThread,
     DeleteThread,
     EnsureThread,
     SaveThread,
+    UpdateThread,
 )
 from treadle.core.threads import (
     Committed,

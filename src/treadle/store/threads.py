@@ -5,17 +5,17 @@ from typing import Literal, overload
 
 from treadle.backends.base import Backend
 from treadle.core.following import FollowedItem, LiveItem
-from treadle.core.heads import (
-    HeadKey,
-    HeadPage,
-    ListHeads,
-    LoadHead,
-    ThreadSummary,
-)
 from treadle.core.messages import MessagePage, Visibility
 from treadle.core.pages import Order
 from treadle.core.queries import check_query
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
+from treadle.core.thread_summaries import (
+    ListThreadSummaries,
+    LoadThreadSummary,
+    ThreadKey,
+    ThreadSummary,
+    ThreadSummaryPage,
+)
 from treadle.core.threads import (
     ThreadDelta,
     ThreadHead,
@@ -50,22 +50,24 @@ class Threads(ThreadWrites):
         query = LoadThread(thread_id=thread_id, version=version)
         return await self._backend.read(check_query(query, "load"))
 
-    async def head(self, thread_id: str) -> ThreadSummary | None:
+    async def summary(self, thread_id: str) -> ThreadSummary | None:
         """Read a thread without its messages, its state and its patches; None if it does not exist.
 
-        It has the owner, the parent, the metadata, the version and the number of messages. It costs
-        the same however long the thread is, except on files, where a thread that is not in memory
-        is read from its document.
+        A summary has the owner, the parent, the metadata, the version and the number of messages.
+        It costs the same however long the thread is, except on files, where a thread that is not in
+        memory is read from its JSON file.
 
         Raises:
             CorruptRecord: it cannot be read.
         """
-        return await self._backend.read(check_query(LoadHead(thread_id=thread_id), "head"))
+        return await self._backend.read(
+            check_query(LoadThreadSummary(thread_id=thread_id), "summary")
+        )
 
-    async def list_heads(
+    async def list_summaries(
         self,
         *,
-        by: HeadKey = "id",
+        by: ThreadKey = "id",
         order: Order = "asc",
         after: str | None = None,
         limit: int = 50,
@@ -73,11 +75,11 @@ class Threads(ThreadWrites):
         parent_thread_id: str | None = None,
         roots: bool = False,
         with_last_message: bool = False,
-    ) -> HeadPage:
-        """List the threads that match all filters, without their messages, in pages by a cursor.
+    ) -> ThreadSummaryPage:
+        """List the summaries of the threads that match all filters, in pages by a cursor.
 
         The newest threads of a user, as in an inbox, from one snapshot:
-        ``list_heads(by="updated_at", order="desc", resource_id=user, with_last_message=True)``.
+        ``list_summaries(by="updated_at", order="desc", resource_id=user, with_last_message=True)``.
 
         A page costs the same however many threads there are, except on files and with `roots`.
         By `updated_at`, a thread that is updated while pages are read may come twice or not at all.
@@ -96,7 +98,7 @@ class Threads(ThreadWrites):
         Raises:
             InvalidValue: `after` is not a cursor of a listing in this order.
         """
-        query = ListHeads(
+        query = ListThreadSummaries(
             by=by,
             order=order,
             after=after,
@@ -106,7 +108,7 @@ class Threads(ThreadWrites):
             roots=roots,
             with_last_message=with_last_message,
         )
-        return await self._backend.read(check_query(query, "list_heads"))
+        return await self._backend.read(check_query(query, "list_summaries"))
 
     async def list(
         self,
@@ -118,7 +120,7 @@ class Threads(ThreadWrites):
     ) -> ThreadPage:
         """List the ids of the threads that match all filters, in order.
 
-        For a list that people see, take `list_heads`, which sorts by time, too, and has a cursor.
+        For a list that people see, take `list_summaries`: it sorts by time, too, and has a cursor.
 
         `limit` is clamped to 1..200.
         """
@@ -248,7 +250,7 @@ class Threads(ThreadWrites):
         once, the live value comes first. Values may be lost: see `Live`. `RunEnded` ends a turn.
 
         It ends with the store, or at `end_followers`. Changes of labels (`update`) are not deltas:
-        `store.changes(thread_id=…)` says when to read `head` again.
+        `store.changes(thread_id=…)` says when to read `summary` again.
 
         Args:
             thread_id: which thread.

@@ -3,11 +3,11 @@
 import logging
 
 from treadle.core.endings import INTERRUPT_REASON
-from treadle.core.heads import LoadHead
 from treadle.core.mailbox_queries import LoadEntry
 from treadle.core.messages import Message, MessageMetadata, MessagePage
 from treadle.core.run_requests import RunRequest
 from treadle.core.thread_queries import ListMessages
+from treadle.core.thread_summaries import LoadThreadSummary
 from treadle.core.turns import run_of
 from treadle.errors import StoreClosed, TreadleError, VersionConflict
 from treadle.store.live import LiveMessage
@@ -71,15 +71,15 @@ class ShownMessages:
     async def _append(self, shown: list[KeptMessage]) -> bool:
         """Append what was shown, unless it is not wanted. False: others have just written."""
         store, thread_id = self._delivery.store, self._request.thread_id
-        entry, head, page = await store.read(
+        entry, summary, page = await store.read(
             LoadEntry(entry_id=self._delivery.entry.entry_id),
-            LoadHead(thread_id=thread_id),
+            LoadThreadSummary(thread_id=thread_id),
             ListMessages(thread_id=thread_id, limit=_RECENT, order="desc", visibility=None),
         )
         # A cancel takes the turn back, and who asks again wants another answer.
         if entry is None or (entry.status, entry.last_error) != ("superseded", INTERRUPT_REASON):
             return True
-        if head is None or not self._has_question(page):
+        if summary is None or not self._has_question(page):
             return True
         known = {each.message.id for each in page.messages}
         of_run = MessageMetadata(run_id=self._request.run_id)
@@ -91,7 +91,7 @@ class ShownMessages:
         if not missing:
             return True
         try:
-            await store.threads.append(thread_id, *missing, expected=head.version)
+            await store.threads.append(thread_id, *missing, expected=summary.version)
         except VersionConflict:
             return False
         return True

@@ -8,7 +8,7 @@ from tests.conformance.broken_backends.broken_backend import breaks
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.entry_groups import CountGroups
-from treadle.core.mailbox_queries import ListSummaries, SearchEntries
+from treadle.core.mailbox_queries import ListMailboxSummaries, SearchEntries
 from treadle.core.reporting import ListConsumers, ListErrors
 from treadle.core.usage import SumUsage
 
@@ -78,7 +78,7 @@ class Boundless(MemoryBackend):
     """Counts the entries of mailboxes to their end."""
 
     async def read(self, query: Any) -> Any:
-        if isinstance(query, ListSummaries):
+        if isinstance(query, ListMailboxSummaries):
             query = replace(query, counted=10_000)
         return await super().read(query)
 

@@ -16,7 +16,7 @@ from treadle.core.claims import Ack, ClaimRequest, DeadLetter, ExtendLease, Nack
 from treadle.core.commands import AnyCommand, Commands, Receipt
 from treadle.core.cursors import cursor_of
 from treadle.core.endings import Cancel, Interrupt, Purge, Withdraw
-from treadle.core.mailbox_queries import CountEntries, ListSummaries, SearchEntries
+from treadle.core.mailbox_queries import CountEntries, ListMailboxSummaries, SearchEntries
 from treadle.core.mailboxes import (
     STATUSES,
     TERMINAL,
@@ -296,7 +296,7 @@ class Anonymous(MemoryBackend):
 
     async def read(self, query: Any) -> Any:
         page = await super().read(query)
-        if not isinstance(query, ListSummaries):
+        if not isinstance(query, ListMailboxSummaries):
             return page
         return replace(page, items=tuple(replace(each, claimed_by=None) for each in page.items))
 

@@ -14,14 +14,20 @@ from treadle.backends.model.tables import Tables
 from treadle.core.commands import AnyCommand
 from treadle.core.cursors import cursor_of
 from treadle.core.edits import ForkThread, TruncateThread
-from treadle.core.heads import CheckThread, ListHeads, LoadHead, UpdateThread
 from treadle.core.limits import LARGEST_TIME, clamp_page
 from treadle.core.old_threads import PurgeThread
 from treadle.core.restoring import RestoreRun
 from treadle.core.run_queries import FindActiveRun, ListRuns
 from treadle.core.runs import RunRecord, UpsertRun
-from treadle.core.thread_commands import AppendThread, DeleteThread, SaveThread
+from treadle.core.thread_commands import (
+    AppendThread,
+    CheckThread,
+    DeleteThread,
+    SaveThread,
+    UpdateThread,
+)
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads
+from treadle.core.thread_summaries import ListThreadSummaries, LoadThreadSummary
 from treadle.core.threads import StoredThread, ThreadHead
 
 
@@ -276,12 +282,12 @@ class Retentive(Tables):
         super().put(table, key, row)
 
 
-@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "heads are listed in their order in pages of any size")
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "summaries are listed in their order in pages of any size")
 class Untied(MemoryBackend):
     """Begins a page behind all threads of the time at which the last one ended."""
 
     async def read(self, query: Any) -> Any:
-        if not isinstance(query, ListHeads) or query.by == "id":
+        if not isinstance(query, ListThreadSummaries) or query.by == "id":
             return await super().read(query)
         start = query.start()
         if start is not None:
@@ -306,12 +312,12 @@ class Rejuvenating(Twisted):
         return UpsertRun(run=command.run) if isinstance(command, RestoreRun) else command
 
 
-@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "heads are filtered in every order")
+@breaks(Guarantee.LISTINGS_ARE_COMPLETE, "summaries are filtered in every order")
 class Rootless(MemoryBackend):
     """Lists children among the roots."""
 
     async def read(self, query: Any) -> Any:
-        if isinstance(query, ListHeads):
+        if isinstance(query, ListThreadSummaries):
             query = replace(query, roots=False)
         return await super().read(query)
 
@@ -360,13 +366,13 @@ class Counting(Tables):
         super().put(table, key, row)
 
 
-@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a head is the thread without its messages")
+@breaks(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED, "a summary is the thread without its messages")
 class Selective(MemoryBackend):
-    """Leaves internal messages out of a head's count."""
+    """Leaves internal messages out of a summary's count."""
 
     async def read(self, query: Any) -> Any:
         answer = await super().read(query)
-        if not isinstance(query, LoadHead) or answer is None:
+        if not isinstance(query, LoadThreadSummary) or answer is None:
             return answer
         messages = self.tables.threads[query.thread_id].head.thread.messages
         count = sum(message.visibility == "all" for message in messages)

@@ -28,7 +28,7 @@ async def everything(store: Store) -> list[Any]:
             if not page.has_more:
                 break
             after = page.next_cursor
-    for head in (await store.threads.list_heads(limit=200)).items:
+    for head in (await store.threads.list_summaries(limit=200)).items:
         found.append((head.id, head.version, head.message_count))
     return found
 

@@ -79,7 +79,7 @@ async def test_branches_of_a_session_come_as_threads_of_their_own(
     main, branch = TreadleSession("one", store), TreadleSession("one.better", store)
     assert await main.get_items() == [*say("first"), *say("second")]
     assert await branch.get_items() == [*say("first"), *say("other")]
-    head = await store.threads.head("one.better")
+    head = await store.threads.summary("one.better")
     assert head is not None
     assert head.parent_thread_id == "one"
     before = await everything(store)
@@ -103,7 +103,7 @@ async def test_a_session_whose_id_no_thread_can_have_comes_with_a_quoted_one(
     assert (imported["anna/chat"].kind, imported[".."].kind) == ("created", "failed")
     name = quote("anna/chat", safe="")
     assert await TreadleSession(name, store).get_items() == say("first")
-    branch = await store.threads.head("anna%2Fchat.better")
+    branch = await store.threads.summary("anna%2Fchat.better")
     assert branch is not None
     assert branch.parent_thread_id == name
     assert (await run(import_sessions, store, url))["anna/chat"].kind == "unchanged"

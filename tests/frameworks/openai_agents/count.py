@@ -16,7 +16,7 @@ TIMES = 50
 async def count(store: treadle.Store) -> None:
     """Append the next number."""
     while True:
-        head = await store.threads.head("count")
+        head = await store.threads.summary("count")
         version = 0 if head is None else head.version
         last = await TreadleSession("count", store).get_items(limit=1)
         number = int(str(last[0].get("content"))) + 1 if last else 1

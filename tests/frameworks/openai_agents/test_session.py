@@ -176,7 +176,7 @@ async def test_a_closed_store_refuses_even_no_items(session: TreadleSession, sto
 
 async def test_no_items_create_no_thread(session: TreadleSession, store: Store) -> None:
     await session.add_items([])
-    assert await store.threads.head("chat") is None
+    assert await store.threads.summary("chat") is None
 
 
 async def test_what_is_read_and_what_was_added_belong_to_the_caller(
@@ -195,7 +195,7 @@ async def test_what_is_read_and_what_was_added_belong_to_the_caller(
 async def test_the_thread_gets_an_owner_when_the_session_creates_it(store: Store) -> None:
     await TreadleSession("chat", store, resource_id="anna").add_items(said("a"))
     await TreadleSession("chat", store, resource_id="ben").add_items(said("b"))
-    head = await store.threads.head("chat")
+    head = await store.threads.summary("chat")
     assert head is not None
     assert (head.resource_id, head.message_count) == ("anna", 2)
 

@@ -67,7 +67,7 @@ async def test_a_history_that_is_written_again_keeps_its_owner_and_title(
             assert await session.pop_item() == said("a")[0]
         await session.clear_session()
         await session.add_items(said("summary"))
-    head = await store.threads.head("chat")
+    head = await store.threads.summary("chat")
     assert head is not None
     assert (head.resource_id, head.metadata.extra) == ("anna", {"title": "A trip"})
     assert await TreadleSession("chat", store).get_items() == said("summary")

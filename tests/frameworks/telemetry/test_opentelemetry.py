@@ -16,7 +16,7 @@ from treadle import InvalidValue, Message, NotFound, Store, Thread
 from treadle.blocking import open_store
 from treadle.commands import DeleteThread, Send
 from treadle.integrations.opentelemetry import TracedEvents, trace_stores
-from treadle.queries import LoadHead, LoadMailbox
+from treadle.queries import LoadMailbox, LoadThreadSummary
 from treadle.worker import Backoff, Delivery, Event, Reject, Worker
 
 
@@ -69,7 +69,7 @@ async def test_a_trace_goes_through_the_headers_of_an_entry(store: Store, spans:
 
     async def handler(delivery: Delivery) -> None:
         with spans.tracer.start_as_current_span("thinking"):
-            await delivery.store.threads.head("t")
+            await delivery.store.threads.summary("t")
         async with delivery.batch() as step:
             step.threads.append("t", Message.assistant("hi"))
 
@@ -82,7 +82,7 @@ async def test_a_trace_goes_through_the_headers_of_an_entry(store: Store, spans:
     assert is_below(sent, request)
     assert is_below(delivery, sent)
     assert is_below(spans.one("thinking"), delivery)
-    assert is_below(spans.one("threads.head"), spans.one("thinking"))
+    assert is_below(spans.one("threads.summary"), spans.one("thinking"))
     [settled] = [span for span in spans.named("commit") if is_below(span, delivery)]
     names = attributes(settled)["treadle.commands"]
     assert names == ("Hold", "AppendThread", "Ack")
@@ -137,7 +137,7 @@ async def test_calls_have_the_attributes_of_databases(store: Store, spans: Spans
     await store.documents.load("notes", "k")
     with pytest.raises(NotFound):
         await store.threads.append("none", Message.user("hi"))
-    await store.read(LoadHead(thread_id="t"), LoadMailbox(mailbox_id="m"))
+    await store.read(LoadThreadSummary(thread_id="t"), LoadMailbox(mailbox_id="m"))
     put, append = spans.named("commit")
     assert attributes(put)["db.operation.name"] == "PutDocument"
     assert attributes(put)["db.collection.name"] == "notes"

@@ -270,4 +270,4 @@ async def test_an_id_with_invisible_characters_is_answered_and_deleted(
     assert wrong.status_code == 400
     shown = "a\\u202e\\u200b%41"
     assert (await admin.post(f"{path}/delete", data={"confirmation": shown})).status_code == 303
-    assert await store.threads.head(odd) is None
+    assert await store.threads.summary(odd) is None

@@ -50,7 +50,7 @@ async def test_every_link_of_a_mounted_dashboard_stays_below_its_path(store: Sto
 
 
 async def test_an_owner_finds_nothing_of_another(store: Store, see: See) -> None:
-    page = await store.threads.list_heads(limit=200)
+    page = await store.threads.list_summaries(limit=200)
     foreign = {head.id for head in page.items if head.resource_id != "anna"}
     assert len(foreign) > 8
     answers = await crawl(await see(user("anna")), most=15)

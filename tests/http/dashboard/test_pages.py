@@ -114,7 +114,7 @@ async def call(
 async def dump(store: Store) -> str:
     """Everything in the store, as text."""
     found = (
-        await store.threads.list_heads(),
+        await store.threads.list_summaries(),
         await store.threads.load("thread-of-alice"),
         await store.runs.list(),
         await store.mailboxes.load("thread-of-alice"),

@@ -86,7 +86,7 @@ async def test_many_large_messages_make_no_large_page(
     call = [ToolCall(id="c", name="t", arguments={"text": "z" * 9_000})]
     for _ in range(60):
         changes = ThreadChangeSet(messages=[Message.assistant("ä" * 9_000, call)])
-        if await store.threads.head("t") is None:
+        if await store.threads.summary("t") is None:
             await create(store)
         await store.threads.append("t", changes)
     assert len((await admin.get("/threads/t")).content) < 300_000

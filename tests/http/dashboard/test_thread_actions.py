@@ -41,7 +41,7 @@ async def act(browser: httpx.AsyncClient, action: str, **form: Any) -> str:
 
 async def test_the_title_is_changed_and_removed(store: Store, admin: httpx.AsyncClient) -> None:
     assert await act(admin, "title", title="Über <b>") == "The title was changed."
-    head = await store.threads.head("t")
+    head = await store.threads.summary("t")
     assert head is not None
     assert head.metadata.extra["title"] == "Über <b>"
     assert "Über &lt;b&gt;</h1>" in (await admin.get("/threads/t")).text
@@ -144,7 +144,7 @@ async def test_a_fork_shows_first_what_it_copies(
     foreign = await alice.post("/threads/t/fork", data={"at": 2, "expected": 1, "new": "billing"})
     assert foreign.status_code == 409
     made = await alice.post("/threads/t/fork", data={"at": 2, "expected": 1})
-    head = await store.threads.head(made.headers["location"].rpartition("/")[2])
+    head = await store.threads.summary(made.headers["location"].rpartition("/")[2])
     assert head is not None
     assert head.resource_id == "alice"
 
@@ -156,10 +156,10 @@ async def test_a_form_that_is_sent_twice_forks_once(
         page = (await browser.get("/threads/t/fork?at=2")).text
         made = page.partition('name="made" value="')[2].partition('"')[0]
         form = {"at": "2", "expected": "1", "made": made}
-        before = len((await store.threads.list_heads()).items)
+        before = len((await store.threads.list_summaries()).items)
         answers = [await browser.post("/threads/t/fork", data=form) for _ in range(2)]
         assert [each.headers["location"] for each in answers] == [f"/threads/{made}"] * 2
-        assert len((await store.threads.list_heads()).items) == before + 1
+        assert len((await store.threads.list_summaries()).items) == before + 1
 
 
 async def test_a_fork_inside_a_turn_asks_for_the_state(
@@ -175,7 +175,7 @@ async def test_a_fork_inside_a_turn_asks_for_the_state(
     assert "the state after these 7 messages is not known" in refused.text
     assert 'value="copy"' in refused.text
     assert '<option value="now" selected>' in refused.text
-    assert await store.threads.head("copy") is None
+    assert await store.threads.summary("copy") is None
     assert await act(admin, "fork", **form, state="now") == "This is the new thread."
     copy = await store.threads.load("copy")
     assert copy is not None
@@ -191,7 +191,7 @@ async def test_a_thread_is_deleted_by_who_types_its_id(
         refused = await admin.post("/threads/t/delete", data={"confirmation": typed})
         assert refused.status_code == 400
     assert await act(admin, "delete", confirmation="t") == "The thread was deleted."
-    assert await store.threads.head("t") is None
+    assert await store.threads.summary("t") is None
 
 
 async def ask(

@@ -10,10 +10,10 @@ import msgspec
 from treadle.backends.files._decoding import decode_model
 from treadle.backends.files.disk import Bytes
 from treadle.core.codec import Model, decode, encode
-from treadle.core.heads import ThreadSummary, same_labels
 from treadle.core.limits import Version
 from treadle.core.message_times import MessageTimes, trimmed
 from treadle.core.messages import Message
+from treadle.core.thread_summaries import ThreadSummary, same_labels
 from treadle.core.threads import (
     History,
     Thread,

@@ -12,7 +12,7 @@ from treadle.backends.files._journal import Record
 from treadle.backends.files.json_files import check_file_key
 from treadle.backends.model.tables import Change, TableName, steps_of
 from treadle.core.codec import encode
-from treadle.core.heads import same_labels
+from treadle.core.thread_summaries import same_labels
 from treadle.core.threads import History, StoredThread
 from treadle.errors import CorruptRecord
 

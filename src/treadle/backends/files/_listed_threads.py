@@ -5,8 +5,8 @@ from collections import OrderedDict
 from treadle.backends.files._thread_cache import ThreadCache
 from treadle.backends.model.groups import Groups
 from treadle.core.codec import encode
-from treadle.core.heads import ThreadSummary, last_visible
 from treadle.core.messages import StoredMessage
+from treadle.core.thread_summaries import ThreadSummary, last_visible
 from treadle.errors import CorruptRecord
 
 _LAST_BYTES = 4 * 2**20

@@ -19,13 +19,13 @@ from treadle.backends.model.tables import Row, RowTable, TableName, Tables, Vers
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import decode
 from treadle.core.documents import Document
-from treadle.core.heads import ThreadSummary
 from treadle.core.keys import KeyRange
 from treadle.core.mailboxes import TERMINAL, EntryStatus, MailboxEntry, MailboxState
 from treadle.core.message_times import MessageTimes, timed
 from treadle.core.messages import Message, StoredMessage
 from treadle.core.pages import Order
 from treadle.core.runs import RunRecord, is_active
+from treadle.core.thread_summaries import ThreadSummary
 from treadle.core.threads import Step, ThreadDelta, ThreadHead
 
 THREAD_BYTES = 16 * 2**20

@@ -22,9 +22,9 @@ from treadle.backends.files.disk import Bytes
 from treadle.backends.files.json_files import JsonFiles
 from treadle.backends.model.tables import Put
 from treadle.core.codec import decode
-from treadle.core.heads import ThreadSummary, summarized
 from treadle.core.message_times import MessageTimes, padded, trimmed
 from treadle.core.messages import Message, new_messages
+from treadle.core.thread_summaries import ThreadSummary, summarized
 from treadle.core.threads import StoredThread, ThreadDelta, ThreadHead, all_history, extended
 
 _AS_VALUES = 2

@@ -18,7 +18,6 @@ from treadle.backends.model.run_index import RunIndex
 from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.core.claims import ClaimRequest, choose, due_time, is_kept
 from treadle.core.documents import Document, expiry_order, has_expired
-from treadle.core.heads import ThreadSummary, last_visible, summarized
 from treadle.core.keys import END, SEPARATOR, KeyRange, split_row_key
 from treadle.core.limits import next_number
 from treadle.core.mailboxes import STATUSES, UNFINISHED, EntryStatus, MailboxEntry, MailboxState
@@ -27,6 +26,7 @@ from treadle.core.messages import Message, StoredMessage
 from treadle.core.pages import Order
 from treadle.core.pauses import is_paused
 from treadle.core.runs import RunRecord
+from treadle.core.thread_summaries import ThreadSummary, last_visible, summarized
 from treadle.core.threads import (
     History,
     Step,
@@ -205,7 +205,7 @@ class Tables:
                 self.replace(table, key, now, before)
         self._before.clear()
 
-    # --- finders: see `MailboxRows`, `ThreadRows`, `HeadRows`, `ClosingRows` and `ClaimRows` ---
+    # --- finders: see `MailboxRows`, `ThreadRows`, `SummaryRows`, `ClosingRows` and `ClaimRows` ---
 
     def find_known_messages(self, thread_id: str, message_ids: Iterable[str]) -> set[str]:
         """Return those of `message_ids` that the thread already has."""

@@ -37,7 +37,7 @@ from treadle.core.mailbox_queries import (
     FoundEntries,
     ListEntries,
     ListMailboxes,
-    ListSummaries,
+    ListMailboxSummaries,
     LoadClaims,
     LoadEntry,
     LoadMailbox,
@@ -188,7 +188,7 @@ def _range_in(query: SearchEntries, status: EntryStatus) -> _Searched:
             assert_never(status)
 
 
-def list_summaries(query: ListSummaries, damage: DamageLog) -> Program[MailboxSummaryPage]:
+def list_summaries(query: ListMailboxSummaries, damage: DamageLog) -> Program[MailboxSummaryPage]:
     """A page of summaries: the states, and then what is in these mailboxes."""
 
     def place(row: Row) -> Placed[MailboxState]:
@@ -238,15 +238,15 @@ def _summary(
     )
 
 
-def _list_states(query: ListSummaries) -> Read:
+def _list_states(query: ListMailboxSummaries) -> Read:
     by_id = query.by == "id"
     sort = ("mailbox_id",) if by_id else (query.by, "mailbox_id")
     start = query.start()
     direction = direction_of(query.order)
     if start is None:
-        return Read("list_summaries", {}, (), direction, sort)
+        return Read("list_mailbox_summaries", {}, (), direction, sort)
     place = (start.id,) if by_id else start.order
-    return Read("list_summaries", behind(sort, place), ("behind",), direction, sort)
+    return Read("list_mailbox_summaries", behind(sort, place), ("behind",), direction, sort)
 
 
 def count_entries(query: CountEntries) -> Program[MailboxStats]:

@@ -6,11 +6,11 @@ from typing import NoReturn
 from treadle.backends.model.tables import Tables
 from treadle.backends.sql.loaded_rows import NotLoaded
 from treadle.core.claims import ClaimRequest
-from treadle.core.heads import ThreadSummary
 from treadle.core.keys import KeyRange
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import StoredMessage
 from treadle.core.runs import RunRecord
+from treadle.core.thread_summaries import ThreadSummary
 from treadle.core.threads import ThreadDelta
 
 

@@ -55,20 +55,20 @@ from treadle.backends.sql.thread_rows import (
     read_thread_id,
     removed_values,
 )
-from treadle.core.heads import (
-    NEWEST,
-    HeadPage,
-    ListHeads,
-    LoadHead,
-    ThreadSummary,
-    same_labels,
-    sortable,
-)
 from treadle.core.limits import clamp_page
 from treadle.core.message_times import padded
 from treadle.core.messages import MessagePage, StoredMessage, message_page
 from treadle.core.past import as_of
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
+from treadle.core.thread_summaries import (
+    NEWEST,
+    ListThreadSummaries,
+    LoadThreadSummary,
+    ThreadSummary,
+    ThreadSummaryPage,
+    same_labels,
+    sortable,
+)
 from treadle.core.threads import (
     History,
     StoredThread,
@@ -259,19 +259,21 @@ def load_thread(query: LoadThread) -> Program[ThreadHead | None]:
     return as_of(head, steps_to(head, deltas, removed), version)
 
 
-def load_head(query: LoadHead) -> Program[ThreadSummary | None]:
+def load_summary(query: LoadThreadSummary) -> Program[ThreadSummary | None]:
     """The summary of a thread, or None."""
-    (found,) = yield (Read("load_head", {"thread_id": query.thread_id}),)
+    (found,) = yield (Read("load_thread_summary", {"thread_id": query.thread_id}),)
     return read_summary(found[0]) if found else None
 
 
-def list_heads(query: ListHeads, damage: DamageLog) -> Program[HeadPage]:
+def list_summaries(query: ListThreadSummaries, damage: DamageLog) -> Program[ThreadSummaryPage]:
     """A page of summaries."""
 
     def place(row: Row) -> Placed[ThreadSummary]:
         return head_position(row, query.by), read_summary(row)
 
-    page = yield from read_cursor_page(HeadPage, [_list_heads(query)], place, query.limit, damage)
+    page = yield from read_cursor_page(
+        ThreadSummaryPage, [_list_summaries(query)], place, query.limit, damage
+    )
     if not query.with_last_message or not page.items:
         return page
     ids = [each.id for each in page.items]
@@ -279,7 +281,9 @@ def list_heads(query: ListHeads, damage: DamageLog) -> Program[HeadPage]:
     return _with_last_messages(page, rows, damage)
 
 
-def _with_last_messages(page: HeadPage, rows: Sequence[Row], damage: DamageLog) -> HeadPage:
+def _with_last_messages(
+    page: ThreadSummaryPage, rows: Sequence[Row], damage: DamageLog
+) -> ThreadSummaryPage:
     """The page with the messages that can be read; `unreadable` names the threads of the others."""
     newest: dict[str, StoredMessage] = {}
     unreadable: list[str] = []
@@ -297,7 +301,7 @@ def _with_last_messages(page: HeadPage, rows: Sequence[Row], damage: DamageLog) 
     return msgspec.structs.replace(page, items=items, unreadable=(*page.unreadable, *unreadable))
 
 
-def _list_heads(query: ListHeads) -> Read:
+def _list_summaries(query: ListThreadSummaries) -> Read:
     are_sorted = query.parent_thread_id is not None and query.by != "id"
     by_update = query.by == "updated_at" and not are_sorted
     filters = {
@@ -310,10 +314,10 @@ def _list_heads(query: ListHeads) -> Read:
         conditions.append("roots")
     if query.by == "created_at" and not are_sorted:
         conditions.append("created")  # all are, but PostgreSQL's index needs it
-    name = "list_children" if are_sorted else "list_heads"
+    name = "list_children" if are_sorted else "list_thread_summaries"
     sort: tuple[str, ...] = (query.by, "thread_id")
     if by_update:
-        name, sort = "list_heads_by_update", ("changed_at", "changed_id")
+        name, sort = "list_thread_summaries_by_update", ("changed_at", "changed_id")
     elif query.by == "id":
         sort = ("thread_id",)
     start = query.start()

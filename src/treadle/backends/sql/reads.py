@@ -16,13 +16,12 @@ from treadle.core.documents import ListCollections, ListDocuments, LoadDocuments
 from treadle.core.entry_groups import CountGroups
 from treadle.core.expired_documents import ListExpired
 from treadle.core.explaining import ExplainEntry
-from treadle.core.heads import ListHeads, LoadHead
 from treadle.core.limits import clamp_page
 from treadle.core.mailbox_queries import (
     CountEntries,
     ListEntries,
     ListMailboxes,
-    ListSummaries,
+    ListMailboxSummaries,
     LoadClaims,
     LoadEntry,
     LoadMailbox,
@@ -32,12 +31,13 @@ from treadle.core.queries import Query, TimedQuery, Together
 from treadle.core.reporting import ListConsumers, ListErrors, ReportEntries
 from treadle.core.run_queries import CountRuns, FindActiveRun, ListRuns, LoadRun, SearchRuns
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
+from treadle.core.thread_summaries import ListThreadSummaries, LoadThreadSummary
 from treadle.core.usage import SumUsage
 
 T = TypeVar("T")
 
 _PROGRAMS: dict[type[Query[Any]], Callable[[Any], Program[Any]]] = {
-    LoadHead: threads.load_head,
+    LoadThreadSummary: threads.load_summary,
     LoadThread: threads.load_thread,
     ListMessages: threads.list_messages,
     ListDeltas: threads.list_deltas,
@@ -48,7 +48,7 @@ _PROGRAMS: dict[type[Query[Any]], Callable[[Any], Program[Any]]] = {
     LoadMailbox: mailboxes.load_mailbox,
 }
 _LISTINGS: dict[type[Query[Any]], Callable[[Any, DamageLog], Program[Any]]] = {
-    ListHeads: threads.list_heads,
+    ListThreadSummaries: threads.list_summaries,
     ListThreads: threads.list_threads,
     FindActiveRun: runs.find_active_run,
     ListRuns: runs.list_runs,
@@ -58,11 +58,11 @@ _LISTINGS: dict[type[Query[Any]], Callable[[Any, DamageLog], Program[Any]]] = {
     ListEntries: mailboxes.list_entries,
     ListErrors: reporting.list_errors,
     ListMailboxes: mailboxes.list_mailboxes,
-    ListSummaries: mailboxes.list_summaries,
+    ListMailboxSummaries: mailboxes.list_summaries,
 }
 """Programs that look at many records, and leave out those that cannot be read."""
 
-_READING_ON = frozenset({ListDeltas, ListSummaries, SumUsage})
+_READING_ON = frozenset({ListDeltas, ListMailboxSummaries, SumUsage})
 """Queries whose programs read again what their first rows name."""
 
 _TIMED: dict[type[Query[Any]], Callable[[Any, DamageLog, int | None], Program[Any]]] = {

@@ -29,10 +29,10 @@ from treadle.backends.sql.thread_rows import (
     read_thread,
 )
 from treadle.core.codec import checked, decode
-from treadle.core.heads import sortable
 from treadle.core.ids import check_id
 from treadle.core.messages import StoredMessage
 from treadle.core.patches import TrackedPatch
+from treadle.core.thread_summaries import sortable
 from treadle.core.threads import ThreadHead
 from treadle.errors import CorruptRecord, InvalidId
 

@@ -11,11 +11,11 @@ from treadle.backends.sql.rows import StructT, damage_of, naming_damage, read_js
 from treadle.backends.sql.tables import text_value, to_json
 from treadle.core.codec import decode, encode
 from treadle.core.cursors import NO_TIME, Position, SortTime
-from treadle.core.heads import HeadKey, ThreadSummary
 from treadle.core.ids import check_id, check_ids, is_id
 from treadle.core.limits import Count, Time, Version
 from treadle.core.messages import Message, StoredMessage
 from treadle.core.patches import TrackedPatch
+from treadle.core.thread_summaries import ThreadKey, ThreadSummary
 from treadle.core.threads import History, Thread, ThreadChangeSet, ThreadMetadata
 
 DeltaBodyParts: TypeAlias = tuple[ThreadChangeSet, list[int | Message]]
@@ -182,7 +182,7 @@ def read_summary(row: Row) -> ThreadSummary:
     )
 
 
-def head_position(row: Row, by: HeadKey) -> Position[HeadKey]:
+def head_position(row: Row, by: ThreadKey) -> Position[ThreadKey]:
     """Where the row of a summary is in a listing, by the columns that it is sorted by.
 
     Raises:
@@ -191,7 +191,7 @@ def head_position(row: Row, by: HeadKey) -> Position[HeadKey]:
     thread_id, _, created_at, updated_at, *_ = row
     times = {"id": NO_TIME, "created_at": created_at, "updated_at": updated_at}
     with damage_of(f"thread {thread_id!r}"):
-        return msgspec.convert((by, times[by], thread_id), Position[HeadKey])
+        return msgspec.convert((by, times[by], thread_id), Position[ThreadKey])
 
 
 def _read_bare(columns: LabelsRow | HeadRow) -> Thread:

@@ -82,7 +82,9 @@ async def _list_ids(store: Store, owner: str | None) -> tuple[list[str], list[st
     unreadable: dict[str, None] = {}
     cursor: str | None = None
     while True:
-        page = await store.threads.list_heads(by="id", after=cursor, limit=PAGE, resource_id=owner)
+        page = await store.threads.list_summaries(
+            by="id", after=cursor, limit=PAGE, resource_id=owner
+        )
         ids += [head.id for head in page.items]
         unreadable |= dict.fromkeys(page.unreadable)
         cursor = page.next_cursor

@@ -27,10 +27,10 @@ from treadle.cli.terminal.transcript import message_text, write_transcript
 from treadle.cli.thread_deletions import purge
 from treadle.core.codec import to_plain
 from treadle.core.edits import Truncated
-from treadle.core.heads import HeadKey, HeadPage, ThreadSummary
 from treadle.core.ids import is_id
 from treadle.core.message_times import padded, trimmed
 from treadle.core.pages import Order
+from treadle.core.thread_summaries import ThreadKey, ThreadSummary, ThreadSummaryPage
 from treadle.core.threads import Committed, ThreadHead
 from treadle.errors import InvalidValue, NotFound
 from treadle.integrations.strict_json import read_json
@@ -68,7 +68,7 @@ def threads() -> None:
 @store_option()
 @click.option(
     "--by",
-    type=click.Choice(get_args(HeadKey)),
+    type=click.Choice(get_args(ThreadKey)),
     default="id",
     show_default=True,
     help="Sort by the id, or by a time.",
@@ -82,7 +82,7 @@ def threads() -> None:
 @limit_option
 @json_option
 def list_threads(
-    by: HeadKey,
+    by: ThreadKey,
     order: Order | None,
     owner: str | None,
     parent: str | None,
@@ -97,8 +97,8 @@ def list_threads(
     --json: {"items": [{"id", "version", "message_count", ...}], "next_cursor"}.
     """
 
-    async def read(store: Store) -> HeadPage:
-        return await store.threads.list_heads(
+    async def read(store: Store) -> ThreadSummaryPage:
+        return await store.threads.list_summaries(
             by=by,
             order=direction(order, by),
             after=after,
@@ -135,7 +135,7 @@ def show_thread(thread_id: str, last: int | None, version: int | None, as_json: 
 
     async def read(store: Store) -> tuple[bool, ThreadHead | None]:
         head = await store.threads.load(thread_id, version=version)
-        return head is not None or await store.threads.head(thread_id) is not None, head
+        return head is not None or await store.threads.summary(thread_id) is not None, head
 
     exists, head = read_store(read)
     if not exists:
@@ -207,7 +207,7 @@ def update_thread(
 
     Its messages and its version stay.
 
-    --json: the head of the thread.
+    --json: the summary of the thread.
     """
     patch = {} if metadata is None else read_json(metadata, "metadata")
     if not isinstance(patch, dict):
@@ -224,13 +224,13 @@ def update_thread(
             resource_id=UNSET if owner is None else owner or None,
             expected=expected,
         )
-        return await store.threads.head(thread_id)
+        return await store.threads.summary(thread_id)
 
-    head = change_store(update)
-    if head is None:
+    summary = change_store(update)
+    if summary is None:
         raise NotFound("thread", thread_id)
     if as_json:
-        write_json(to_plain(head))
+        write_json(to_plain(summary))
     else:
         write_line(f"updated thread {thread_id!r}")
 
@@ -317,21 +317,21 @@ threads.add_command(follow_thread)
 threads.add_command(purge)
 
 
-def _cells(head: ThreadSummary) -> tuple[str, ...]:
-    title = head.metadata.extra.get("title")
+def _cells(summary: ThreadSummary) -> tuple[str, ...]:
+    title = summary.metadata.extra.get("title")
     return (
-        head.id,
-        str(head.message_count),
-        str(head.version),
-        time_text(head.metadata.updated_at),
-        head.resource_id or "",
+        summary.id,
+        str(summary.message_count),
+        str(summary.version),
+        time_text(summary.metadata.updated_at),
+        summary.resource_id or "",
         title if isinstance(title, str) else "",
     )
 
 
-def _inbox_cells(head: ThreadSummary) -> tuple[str, ...]:
-    last = head.last_message
-    return (*_cells(head), "" if last is None else beginning(message_text(last.message), 200))
+def _inbox_cells(summary: ThreadSummary) -> tuple[str, ...]:
+    last = summary.last_message
+    return (*_cells(summary), "" if last is None else beginning(message_text(last.message), 200))
 
 
 def _cut(head: ThreadHead, last: int | None) -> ThreadHead:

@@ -7,10 +7,10 @@ from starlette.responses import Response
 
 from treadle.core.cursors import Position, cursor_of
 from treadle.core.explaining import ExplainEntry
-from treadle.core.heads import LoadHead
 from treadle.core.mailbox_queries import LoadEntry
 from treadle.core.mailboxes import MailboxEntry, is_terminal
 from treadle.core.run_queries import SearchRuns
+from treadle.core.thread_summaries import LoadThreadSummary
 from treadle.errors import NotFound
 from treadle.http._call import Call
 from treadle.http._dashboard._confirming import confirm
@@ -41,7 +41,9 @@ async def _show(call: Call) -> Response:
     if explanation is None:
         raise NotFound(_KIND, entry_id)
     entry, now = explanation.entry, explanation.now
-    head, runs = await call.store.read(LoadHead(thread_id=entry.mailbox_id), _runs_after(entry))
+    summary, runs = await call.store.read(
+        LoadThreadSummary(thread_id=entry.mailbox_id), _runs_after(entry)
+    )
     return render(
         call,
         "entry.html",
@@ -49,7 +51,7 @@ async def _show(call: Call) -> Response:
         explanation=explanation,
         steps=list(_steps(entry, now)),
         runs=[run for run in runs.items if run.source_mailbox_entry_id == entry_id],
-        has_thread=head is not None,
+        has_thread=summary is not None,
         now=now,
     )
 

@@ -5,10 +5,10 @@ from starlette.responses import Response
 
 from treadle.clock import new_id
 from treadle.core.entry_groups import CountGroups, EntryGroup
-from treadle.core.heads import LoadHead
 from treadle.core.limits import Priority, Time
 from treadle.core.mailbox_queries import LoadMailbox, SearchEntries, latest_claim
 from treadle.core.pauses import is_paused
+from treadle.core.thread_summaries import LoadThreadSummary
 from treadle.http._call import Call
 from treadle.http._dashboard._entry_filters import COUNTED, EntryFilters, search
 from treadle.http._dashboard._rendering import render
@@ -53,8 +53,8 @@ async def show_mailbox(
     """
     mailbox_id = call.ids["mailbox_id"]
     wanted = call.query if isinstance(call.query, MailboxQuery) else MailboxQuery()
-    head, state, counts, page, claimed, queued = await call.store.read(
-        LoadHead(thread_id=mailbox_id),
+    summary, state, counts, page, claimed, queued = await call.store.read(
+        LoadThreadSummary(thread_id=mailbox_id),
         LoadMailbox(mailbox_id=mailbox_id),
         CountGroups(mailbox_id=mailbox_id, limit=COUNTED),
         _search(mailbox_id, wanted),
@@ -66,7 +66,7 @@ async def show_mailbox(
         "mailbox.html",
         200 if mistake is None else 400,
         mailbox_id=mailbox_id,
-        has_thread=head is not None,
+        has_thread=summary is not None,
         state=state,
         counts=counts,
         page=page,

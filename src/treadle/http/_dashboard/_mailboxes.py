@@ -5,7 +5,7 @@ from typing import cast
 import msgspec
 from starlette.responses import Response
 
-from treadle.core.mailbox_queries import ListSummaries, MailboxKey
+from treadle.core.mailbox_queries import ListMailboxSummaries, MailboxKey
 from treadle.core.pages import Order
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import render
@@ -28,7 +28,7 @@ class MailboxList(msgspec.Struct, frozen=True, kw_only=True):
 async def _list(call: Call) -> Response:
     wanted = cast("MailboxList", call.query)
     order: Order = "asc" if wanted.by == "id" else "desc"
-    listing = ListSummaries(
+    listing = ListMailboxSummaries(
         by=wanted.by, order=order, after=wanted.after, limit=_PAGE, counted=_COUNTED
     )
     (page,) = await call.store.read(listing)

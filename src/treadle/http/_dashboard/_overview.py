@@ -8,11 +8,11 @@ from starlette.responses import Response
 
 from treadle.core.entry_groups import CountGroups
 from treadle.core.explaining import ExplainEntry
-from treadle.core.heads import ListHeads
 from treadle.core.mailbox_queries import SearchEntries
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.reporting import ListConsumers, ListErrors
 from treadle.core.run_queries import SearchRuns
+from treadle.core.thread_summaries import ListThreadSummaries
 from treadle.http._call import Call
 from treadle.http._dashboard._entries import found_error
 from treadle.http._dashboard._entry_filters import COUNTED
@@ -46,7 +46,7 @@ async def _show(call: Call) -> Response:
     asking, running, threads = await call.store.read(
         longest_first,
         SearchRuns(statuses=("running",), by="updated_at", resource_id=owner, limit=_SHOWN),
-        ListHeads(by="updated_at", order="desc", resource_id=owner, limit=_SHOWN),
+        ListThreadSummaries(by="updated_at", order="desc", resource_id=owner, limit=_SHOWN),
     )
     waiting = await read_waiting(call.store, asking.items)
     questions = [each for each in waiting if each.way in ASKING]

@@ -7,11 +7,11 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.core.documents import LoadDocuments
-from treadle.core.heads import ListHeads, LoadHead
 from treadle.core.ids import is_id
 from treadle.core.keys import Key
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
 from treadle.core.run_queries import LoadRun
+from treadle.core.thread_summaries import ListThreadSummaries, LoadThreadSummary
 from treadle.errors import InvalidId, InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._dashboard._documents import text_of
@@ -69,7 +69,7 @@ async def _search(call: Call) -> Response:
 async def _kinds_of(call: Call, text: str) -> list[Kind]:
     """Return the kinds of things that have the id, and that the principal may see."""
     found = await call.store.read(
-        LoadHead(thread_id=text),
+        LoadThreadSummary(thread_id=text),
         LoadEntry(entry_id=text),
         LoadRun(run_id=text),
         LoadMailbox(mailbox_id=text),
@@ -85,7 +85,7 @@ async def _owns_threads(call: Call, text: str) -> bool:
     """Return whether threads have an owner of this id, and the principal sees all owners."""
     if call.principal.own is not None:
         return False
-    (page,) = await call.store.read(ListHeads(resource_id=text, limit=1))
+    (page,) = await call.store.read(ListThreadSummaries(resource_id=text, limit=1))
     return bool(page.items)
 
 

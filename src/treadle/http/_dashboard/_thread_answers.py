@@ -38,7 +38,7 @@ async def _answer(call: Call) -> Response:
     form = cast("AnswerForm", call.body)
     run_id = unquote(form.run_id)
     about, run = await read_thread(call, LoadRun(run_id=run_id))
-    if run is None or run.thread_id != about.head.id or not _may_wait(run):
+    if run is None or run.thread_id != about.summary.id or not _may_wait(run):
         raise NotFound("run that waits", run_id)
     was_answered = run.status != "waiting" or await _answer_waiting(call, run, form)
     said = "Somebody has answered it already." if was_answered else "The answer was given."

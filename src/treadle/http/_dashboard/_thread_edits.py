@@ -98,10 +98,10 @@ async def _preview(call: Call, template: str, at: int, **values: Any) -> Respons
         call,
         template,
         about,
-        at=min(at, about.head.message_count),
+        at=min(at, about.summary.message_count),
         kept=conversation(reversed(kept.messages)),
         rest=conversation(rest.messages),
-        left_out=max(about.head.message_count - at, 0),
+        left_out=max(about.summary.message_count - at, 0),
         **values,
     )
 

@@ -6,13 +6,13 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.clock import system_clock
-from treadle.core.heads import LoadHead, ThreadSummary
 from treadle.core.mailbox_queries import LoadMailbox
 from treadle.core.mailboxes import MailboxState
 from treadle.core.pauses import is_paused
 from treadle.core.queries import Query
 from treadle.core.run_queries import SearchRuns
 from treadle.core.runs import RunRecord
+from treadle.core.thread_summaries import LoadThreadSummary, ThreadSummary
 from treadle.errors import NotFound
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import render
@@ -25,7 +25,7 @@ _ACTIVE = 10
 class About(msgspec.Struct, frozen=True, kw_only=True):
     """A thread, and what goes on in it."""
 
-    head: ThreadSummary
+    summary: ThreadSummary
     mailbox: MailboxState | None
     is_paused: bool
     waiting: tuple[Waiting, ...]
@@ -46,17 +46,17 @@ async def read_thread(call: Call, *queries: Query[Any]) -> tuple[About, *tuple[A
     longest_first = SearchRuns(
         thread_id=thread_id, statuses=("waiting",), by="updated_at", order="asc", limit=_ACTIVE
     )
-    head, mailbox, asking, running, *answers = await call.store.read(
-        LoadHead(thread_id=thread_id),
+    summary, mailbox, asking, running, *answers = await call.store.read(
+        LoadThreadSummary(thread_id=thread_id),
         LoadMailbox(mailbox_id=thread_id),
         longest_first,
         SearchRuns(thread_id=thread_id, statuses=("running",), limit=_ACTIVE),
         *queries,
     )
-    if head is None:
+    if summary is None:
         raise NotFound("thread", thread_id)
     about = About(
-        head=head,
+        summary=summary,
         mailbox=mailbox,
         is_paused=is_paused(mailbox, system_clock()),
         waiting=tuple(await read_waiting(call.store, asking.items)),
@@ -68,4 +68,4 @@ async def read_thread(call: Call, *queries: Query[Any]) -> tuple[About, *tuple[A
 
 def render_thread(call: Call, template: str, about: About, **values: Any) -> Response:
     """Return a page of the thread."""
-    return render(call, template, about=about, head=about.head, **values)
+    return render(call, template, about=about, thread=about.summary, **values)

@@ -48,14 +48,14 @@ class DeltasQuery(msgspec.Struct, frozen=True, kw_only=True):
 async def _show_state(call: Call) -> Response:
     wanted = cast("StateQuery", call.query).version
     about, *_ = await read_thread(call)
-    found = await call.store.threads.load(about.head.id, version=wanted)
+    found = await call.store.threads.load(about.summary.id, version=wanted)
     state, error = None, None
     if found is not None:
         try:
             state = await call.rebuilding.state_of(found.thread)
         except PatchError as refused:
             state, error = found.thread.state, str(refused)
-    deltas = await _newest_deltas(call, about.head.version)
+    deltas = await _newest_deltas(call, about.summary.version)
     changes = [each for each in deltas if each.changes.patches or each.changes.snapshot is not None]
     return render_thread(
         call,
@@ -64,7 +64,7 @@ async def _show_state(call: Call) -> Response:
         is_known=found is not None,
         state=state,
         error=error,
-        version=about.head.version if wanted is None else wanted,
+        version=about.summary.version if wanted is None else wanted,
         changes=changes,
     )
 
@@ -100,7 +100,7 @@ async def _show_mailbox(call: Call) -> Response:
 async def _show_deltas(call: Call) -> Response:
     before = cast("DeltasQuery", call.query).before
     about, *_ = await read_thread(call)
-    last = about.head.version if before is None else min(before - 1, about.head.version)
+    last = about.summary.version if before is None else min(before - 1, about.summary.version)
     internal = call.can("read_internal")
     deltas = [visible_delta(each, internal=internal) for each in await _newest_deltas(call, last)]
     earlier = deltas[-1].version if deltas and deltas[-1].version > 1 else None
@@ -124,7 +124,7 @@ async def _newest_deltas(call: Call, last: int) -> Sequence[ThreadDelta]:
 
 async def _show_raw(call: Call) -> Response:
     about, *_ = await read_thread(call)
-    metadata = redacted_metadata(call, about.head.metadata)
+    metadata = redacted_metadata(call, about.summary.metadata)
     return render_thread(call, "thread_raw.html", about, metadata=metadata)
 
 

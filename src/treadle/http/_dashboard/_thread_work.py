@@ -8,12 +8,12 @@ from starlette.responses import Response
 
 from treadle.clock import new_id
 from treadle.core.codec import Json, check_json
-from treadle.core.heads import LoadHead
 from treadle.core.ids import RunId
 from treadle.core.mailbox_queries import FoundEntries
 from treadle.core.messages import Message
 from treadle.core.run_queries import FoundRuns
 from treadle.core.run_requests import RunRequest, request_in
+from treadle.core.thread_summaries import LoadThreadSummary
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import redirect
@@ -48,8 +48,8 @@ async def _ask(call: Call) -> Response:
     run_id = form.key or new_id()
     if own is not None:
         await require_free_run(call.store, run_id, own)
-    (head,) = await call.store.read(LoadHead(thread_id=thread_id))
-    if head is None:
+    (summary,) = await call.store.read(LoadThreadSummary(thread_id=thread_id))
+    if summary is None:
         raise NotFound("thread", thread_id)
     if agent is None or not agent.strip():
         raise InvalidValue("agent", "say which agent is to answer")

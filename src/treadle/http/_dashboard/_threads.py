@@ -7,11 +7,16 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.core.cursors import NO_TIME, Position, cursor_of
-from treadle.core.heads import HeadPage, ListHeads, LoadHead, ThreadSummary
 from treadle.core.ids import ThreadId, check_id
 from treadle.core.limits import PAGE
 from treadle.core.run_queries import SearchRuns
 from treadle.core.runs import RunRecord, RunStatus
+from treadle.core.thread_summaries import (
+    ListThreadSummaries,
+    LoadThreadSummary,
+    ThreadSummary,
+    ThreadSummaryPage,
+)
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import render
 from treadle.http._operation import Operation
@@ -36,7 +41,7 @@ class ThreadList(msgspec.Struct, frozen=True, kw_only=True):
 
 async def _list(call: Call) -> Response:
     wanted = cast("ThreadList", call.query)
-    listing = ListHeads(
+    listing = ListThreadSummaries(
         by="updated_at",
         order="desc",
         after=wanted.after,
@@ -76,11 +81,13 @@ def statuses_of(runs: Iterable[RunRecord]) -> dict[str, RunStatus]:
     return found
 
 
-async def _with_prefix(store: Store, listing: ListHeads, prefix: str) -> HeadPage:
+async def _with_prefix(
+    store: Store, listing: ListThreadSummaries, prefix: str
+) -> ThreadSummaryPage:
     """The threads of a listing whose ids begin alike, in the order of their ids."""
     after = listing.after or _cursor_at(check_id("thread", prefix))
     behind = msgspec.structs.replace(listing, by="id", order="asc", after=after)
-    page, exact = await store.read(behind, LoadHead(thread_id=prefix))
+    page, exact = await store.read(behind, LoadThreadSummary(thread_id=prefix))
     items = tuple(each for each in page.items if each.id.startswith(prefix))
     if listing.after is None and exact is not None and _matches(listing, exact):
         items = (exact, *items)
@@ -92,11 +99,11 @@ def _cursor_at(thread_id: str) -> str:
     return cursor_of(Position("id", NO_TIME, thread_id))
 
 
-def _matches(listing: ListHeads, head: ThreadSummary) -> bool:
+def _matches(listing: ListThreadSummaries, summary: ThreadSummary) -> bool:
     return (
-        listing.resource_id in (None, head.resource_id)
-        and listing.parent_thread_id in (None, head.parent_thread_id)
-        and not (listing.roots and head.parent_thread_id is not None)
+        listing.resource_id in (None, summary.resource_id)
+        and listing.parent_thread_id in (None, summary.parent_thread_id)
+        and not (listing.roots and summary.parent_thread_id is not None)
     )
 
 

@@ -72,7 +72,7 @@ class Committed:
 
     async def clear(self) -> None:
         """Delete the thread; the next item creates it again, for the same owner."""
-        self._thread = _as_before(self._thread, await self._store.threads.head(self._thread.id))
+        self._thread = _as_before(self._thread, await self._store.threads.summary(self._thread.id))
         await self._store.threads.delete(self._thread.id)
 
     async def replace(self, tail: Tail, start: int, items: Sequence[Json]) -> bool:
@@ -137,7 +137,7 @@ class Pending:
         """Delete the thread when the batch commits, if nobody has added to it since it was read."""
         expected = self._changes or None
         if not self._is_cleared:
-            head = await self._store.threads.head(self._thread.id)
+            head = await self._store.threads.summary(self._thread.id)
             self._thread = _as_before(self._thread, head)
             if head is not None:
                 expected = (head.version if self._seen is None else self._seen) + self._changes

@@ -7,12 +7,12 @@ from typing import Any, Protocol, TypeVar
 
 from treadle import Document, MailboxEntry, MailboxState, RunRecord, Store, encode
 from treadle.core.codec import to_plain
-from treadle.core.heads import LoadHead
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailbox_queries import CountEntries, LoadMailbox
 from treadle.core.queries import Query
 from treadle.core.run_queries import FindActiveRun
 from treadle.core.thread_queries import ListDeltas, ListMessages, LoadThread
+from treadle.core.thread_summaries import LoadThreadSummary
 
 Documents = dict[str, bytes]
 """Relative path of a document → its bytes."""
@@ -130,7 +130,7 @@ def _about(thread_id: str, version: int) -> dict[str, Query[Any]]:
     """What can be read about a thread beside its document."""
     versions = range(max(version - 3, 0), min(version + 1, LARGEST_TIME) + 1)
     return {
-        f"head {thread_id}": LoadHead(thread_id=thread_id),
+        f"summary {thread_id}": LoadThreadSummary(thread_id=thread_id),
         f"active run {thread_id}": FindActiveRun(thread_id=thread_id),
         f"last messages {thread_id}": ListMessages(
             thread_id=thread_id, limit=3, order="desc", visibility=None

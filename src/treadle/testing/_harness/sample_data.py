@@ -105,8 +105,8 @@ WRITES: dict[str, Write] = {
 Read = Callable[[Store], Awaitable[Any]]
 READS: dict[str, Read] = {
     "load a thread": lambda store: store.threads.load("t"),
-    "a head": lambda store: store.threads.head("t"),
-    "heads": lambda store: store.threads.list_heads(by="updated_at"),
+    "a summary": lambda store: store.threads.summary("t"),
+    "summaries of threads": lambda store: store.threads.list_summaries(by="updated_at"),
     "page messages": lambda store: store.threads.list_messages("t"),
     "list threads": lambda store: store.threads.list(),
     "deltas": lambda store: store.threads.list_deltas("t", 0),
@@ -125,7 +125,7 @@ READS: dict[str, Read] = {
     "count entries": lambda store: store.mailboxes.count_entries(),
     "load a state": lambda store: store.mailboxes.load("box"),
     "list states": lambda store: store.mailboxes.list(),
-    "summaries": lambda store: store.mailboxes.list_summaries(),
+    "summaries of mailboxes": lambda store: store.mailboxes.list_summaries(),
     "load documents": lambda store: store.documents.load_many("memories", ["ann", "none"]),
     "list documents": lambda store: store.documents.list("memories", prefix="ann"),
     "list expired documents": lambda store: store.documents.list_expired(),

@@ -62,7 +62,7 @@ async def test_an_owner_sees_only_what_is_theirs(
 ) -> None:
     url = await serve(example, user("anna"))
     page = await browsing.open(f"{url}/threads")
-    theirs = {head.id for head in (await example.threads.list_heads(resource_id="anna")).items}
+    theirs = {head.id for head in (await example.threads.list_summaries(resource_id="anna")).items}
     shown = await page.locator("tr[data-row] .under").all_inner_texts()
     assert set(shown) == theirs
     browsing.expect("404")

@@ -34,7 +34,6 @@ from treadle.core.endings import (
     Supersede,
     Withdraw,
 )
-from treadle.core.heads import CheckThread, UpdateThread
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import SETTLED, TERMINAL, Enqueue, EnsureMailbox, Send
 from treadle.core.old_threads import PurgeThread
@@ -45,10 +44,12 @@ from treadle.core.runs import DeleteRun, EndWait, UpsertRun
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
+    CheckThread,
     CreateThread,
     DeleteThread,
     EnsureThread,
     SaveThread,
+    UpdateThread,
 )
 from treadle.testing._harness.builders import sets, tracked
 from treadle.testing._harness.strategies import documents

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from treadle import RunKey, RunStatus, Store, UsageKey
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.entry_groups import GROUPS
-from treadle.core.heads import HeadKey
 from treadle.core.mailbox_queries import EntryKey, MailboxKey
 from treadle.core.mailboxes import EntryStatus
 from treadle.core.queries import Query
+from treadle.core.thread_summaries import ThreadKey
 from treadle.testing._harness.strategies import commands, documents
 from treadle.testing._harness.strategies.runs import run_ids, texts, thread_ids
 from treadle.testing._harness.strategies.times import KEPT, nows, times
@@ -107,8 +107,8 @@ def _of_threads() -> list[st.SearchStrategy[Question]]:
         ),
         _pages(
             "threads",
-            "list_heads",
-            st.sampled_from(get_args(HeadKey)),
+            "list_summaries",
+            st.sampled_from(get_args(ThreadKey)),
             resource_id=st.sampled_from(["x", "y"]),
             parent_thread_id=thread_ids,
             roots=st.booleans(),

@@ -11,12 +11,17 @@ from treadle.core.commands import TimedCommand
 from treadle.core.documents import CreateDocument, EnsureDocument, PutDocument
 from treadle.core.edits import ForkThread, TruncateThread
 from treadle.core.endings import Cancel, CancelPending, Interrupt, Requeue, Supersede, Withdraw
-from treadle.core.heads import UpdateThread
 from treadle.core.mailboxes import EnsureMailbox, Send
 from treadle.core.pauses import Pause
 from treadle.core.runs import CountTokens, EndWait, UpsertRun
 from treadle.core.taking import Take
-from treadle.core.thread_commands import AppendThread, CreateThread, EnsureThread, SaveThread
+from treadle.core.thread_commands import (
+    AppendThread,
+    CreateThread,
+    EnsureThread,
+    SaveThread,
+    UpdateThread,
+)
 from treadle.testing._harness.builders import head_of, says
 from treadle.testing._harness.call_results import plain
 from treadle.testing._harness.check import Checks

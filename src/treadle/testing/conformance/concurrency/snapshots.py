@@ -5,7 +5,7 @@ from pathlib import Path
 
 from treadle import NotFound, Store, Thread
 from treadle.backends.base import Guarantee
-from treadle.queries import CountEntries, ListMessages, LoadDocuments, LoadHead, LoadRun
+from treadle.queries import CountEntries, ListMessages, LoadDocuments, LoadRun, LoadThreadSummary
 from treadle.testing._harness.builders import run, says
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.child_process import ChildProcess
@@ -46,7 +46,7 @@ async def look(store: Store) -> int:
         LoadRun(run_id="r"),
         LoadDocuments(collection="marks", keys=(("number",),)),
         ListMessages(thread_id="t", order="desc", limit=1),
-        LoadHead(thread_id="t"),
+        LoadThreadSummary(thread_id="t"),
     )
     assert found is not None, "the run is not there"
     assert document is not None, "the document is not there"
@@ -98,10 +98,10 @@ def queries_that_are_asked_together_have_one_snapshot_beside_another_process(
 @checks.add(Guarantee.ONE_ORDER)
 async def answers_are_in_the_order_of_their_queries(store: Store) -> None:
     await begin(store)
-    queries = [LoadHead(thread_id=key) for key in ("x", "t", "y", "t")]
-    head = await store.threads.head("t")
+    queries = [LoadThreadSummary(thread_id=key) for key in ("x", "t", "y", "t")]
+    head = await store.threads.summary("t")
     expect(await store.read(*queries), (None, head, None, head))
-    expect(await store.read(LoadHead(thread_id="t")), (head,))
+    expect(await store.read(LoadThreadSummary(thread_id="t")), (head,))
     expect(await store.read(), ())
 
 
@@ -109,6 +109,6 @@ async def answers_are_in_the_order_of_their_queries(store: Store) -> None:
 async def a_query_that_fails_fails_those_that_are_asked_with_it(store: Store) -> None:
     await begin(store)
     with refused(NotFound) as caught:
-        await store.read(LoadHead(thread_id="t"), ListMessages(thread_id="x"))
+        await store.read(LoadThreadSummary(thread_id="t"), ListMessages(thread_id="x"))
     expect(caught.value.key, "x")
     expect(await look(store), 0)

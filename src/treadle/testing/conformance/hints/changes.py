@@ -140,7 +140,7 @@ async def a_hint_comes_when_the_change_can_be_read(store: Store) -> None:
 
     async def read() -> AsyncGenerator[int]:
         async for _ in store.changes(thread_id="t"):
-            head = await store.threads.head("t")
+            head = await store.threads.summary("t")
             versions.append(-1 if head is None else head.version)
             yield versions[-1]
 

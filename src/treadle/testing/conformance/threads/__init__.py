@@ -6,13 +6,13 @@ from treadle.testing.conformance.threads import (
     edits,
     forks,
     guards,
-    head_listings,
     listings,
     message_times,
     messages,
     old,
     past,
     states,
+    summary_listings,
     updates,
     writes,
 )
@@ -20,7 +20,7 @@ from treadle.testing.conformance.threads import (
 checks: tuple[Check, ...] = (
     *writes.checks,
     *guards.checks,
-    *head_listings.checks,
+    *summary_listings.checks,
     *updates.checks,
     *listings.checks,
     *messages.checks,

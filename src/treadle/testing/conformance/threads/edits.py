@@ -56,7 +56,7 @@ async def a_truncation_removes_the_last_messages_and_returns_them(
     expect((after.version, after.thread.messages), (3, MESSAGES[:kept]))
     expect(after.thread.metadata.updated_at, clock.now)
     expect(after.thread.metadata.created_at, before.thread.metadata.created_at)
-    head = await store.threads.head("t")
+    head = await store.threads.summary("t")
     expect(head.message_count if head else None, kept)
     page = await store.threads.list_messages("t", order="desc")
     found = [(each.cursor, each.message) for each in page.messages]

@@ -121,7 +121,7 @@ async def a_thread_that_is_created_may_be_given_its_times(store: Store, clock: M
     commands = (CreateThread(thread=thread), RestoreThread(head=head))
     await store.commit(commands)
     expect(await head_of(store), head)
-    [summary] = (await store.threads.list_heads(by="updated_at", order="desc")).items
+    [summary] = (await store.threads.list_summaries(by="updated_at", order="desc")).items
     expect(summary.metadata.updated_at, 9)
     with refused(AlreadyExists):
         await store.commit(commands)

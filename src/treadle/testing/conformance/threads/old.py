@@ -34,12 +34,12 @@ async def a_thread_that_was_changed_before_a_time_is_purged_with_its_mailbox(
     expect(await purged(store, changed), None)
     clock.now += 10
     expect(await purged(store, changed + 1), 3)
-    expect(await store.threads.head("t"), None)
+    expect(await store.threads.summary("t"), None)
     expect(await store.mailboxes.load("t"), None)
     expect((await store.mailboxes.list_entries(mailbox_id="t")).total, 0)
     assert await store.runs.load("r") is not None
     expect((await store.mailboxes.list_entries(mailbox_id="other")).total, 3)
-    assert await store.threads.head("other") is not None
+    assert await store.threads.summary("other") is not None
     expect(await purged(store, changed + 1), None)
     await store.threads.create(Thread(id="t"))
     expect(len((await store.threads.list_messages("t")).messages), 0)
@@ -56,7 +56,7 @@ async def a_thread_that_was_changed_since_is_not_purged(store: Store, clock: Man
     clock.now += 10
     await store.threads.update("t", metadata={"title": "later"})
     expect(await purged(store, began + 20), None)
-    assert await store.threads.head("t") is not None
+    assert await store.threads.summary("t") is not None
     expect(await purged(store, began + 21), 0)
 
 

@@ -38,13 +38,13 @@ GROWN = Thread(
 
 
 async def _summary(store: Store, thread_id: str = "t") -> ThreadSummary:
-    found = await store.threads.head(thread_id)
+    found = await store.threads.summary(thread_id)
     assert found is not None, f"thread {thread_id!r} is not there"
     return found
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def a_head_is_the_thread_without_its_messages(store: Store, clock: ManualClock) -> None:
+async def a_summary_is_the_thread_without_its_messages(store: Store, clock: ManualClock) -> None:
     created_at = clock.now
     await store.threads.create(GROWN)
     clock.now += 5
@@ -56,7 +56,7 @@ async def a_head_is_the_thread_without_its_messages(store: Store, clock: ManualC
         extra={"title": "old", "tags": {"a": 1, "b": 1}},
     )
     expect(
-        await store.threads.head("t"),
+        await store.threads.summary("t"),
         ThreadSummary(
             id="t",
             resource_id="x",
@@ -69,16 +69,16 @@ async def a_head_is_the_thread_without_its_messages(store: Store, clock: ManualC
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)
-async def a_missing_thread_has_no_head(store: Store) -> None:
-    expect(await store.threads.head("t"), None)
+async def a_missing_thread_has_no_summary(store: Store) -> None:
+    expect(await store.threads.summary("t"), None)
     await store.threads.create(Thread(id="t"))
     expect((await _summary(store)).message_count, 0)
     await store.threads.delete("t")
-    expect(await store.threads.head("t"), None)
+    expect(await store.threads.summary("t"), None)
 
 
 @checks.add(Guarantee.ONE_ORDER, "shared")
-async def a_handle_that_has_not_read_the_thread_knows_its_head(harness: Harness) -> None:
+async def a_store_that_has_not_read_the_thread_knows_its_summary(harness: Harness) -> None:
     one = harness.store
     await one.threads.create(GROWN)
     for number in range(3):
@@ -193,7 +193,7 @@ async def an_update_disturbs_no_append_that_expects_a_version(store: Store) -> N
     expect((await _summary(store)).metadata.extra, {"title": "new"})
     with refused(NotFound):
         await store.threads.update("u", metadata={"title": "new"})
-    expect(await store.threads.head("u"), None)
+    expect(await store.threads.summary("u"), None)
 
 
 @checks.add(Guarantee.THREADS_ARE_WHAT_WAS_APPENDED)

@@ -3,14 +3,14 @@
 import asyncio
 from contextlib import suppress
 
-from treadle.core.heads import LoadHead, ThreadSummary
+from treadle.core.thread_summaries import LoadThreadSummary, ThreadSummary
 from treadle.store.store import Store
 
 _AT_ONCE = 200
 """How many threads are read in one snapshot."""
 
 
-class Heads:
+class ThreadChecks:
     """The threads of streams, looked at together if their turn comes at the same time."""
 
     def __init__(self, store: Store) -> None:
@@ -19,7 +19,7 @@ class Heads:
         self._look: asyncio.Task[dict[str, ThreadSummary | None]] | None = None
         """The look that begins next."""
 
-    async def is_same(self, thread_id: str, version: int, own: str | None) -> bool:
+    async def is_at(self, thread_id: str, version: int, own: str | None) -> bool:
         """Return whether a thread is at a version, and has an owner.
 
         False if that cannot be seen: a look at this thread alone then says why, and whether it is
@@ -35,10 +35,10 @@ class Heads:
             self._look = asyncio.create_task(self._read())
         self._wanted.add(thread_id)
         # One stream that ends must not end the look of the others.
-        head = (await asyncio.shield(self._look)).get(thread_id)
-        if head is None or head.version != version:
+        summary = (await asyncio.shield(self._look)).get(thread_id)
+        if summary is None or summary.version != version:
             return False
-        return own is None or head.resource_id == own
+        return own is None or summary.resource_id == own
 
     async def _read(self) -> dict[str, ThreadSummary | None]:
         wanted, self._wanted, self._look = [*self._wanted], set(), None
@@ -47,6 +47,8 @@ class Heads:
             ids = wanted[start : start + _AT_ONCE]
             # If one cannot be read, each looks by itself, and gets its own error.
             with suppress(Exception):
-                heads = await self._store.read(*(LoadHead(thread_id=each) for each in ids))
-                found.update(zip(ids, heads, strict=True))
+                summaries = await self._store.read(
+                    *(LoadThreadSummary(thread_id=each) for each in ids)
+                )
+                found.update(zip(ids, summaries, strict=True))
         return found

@@ -1,4 +1,4 @@
-"""Listings of heads: orders, filters, and pages by cursors."""
+"""Listings of the summaries of threads: orders, filters, and pages by cursors."""
 
 from base64 import urlsafe_b64encode
 from typing import Any
@@ -16,10 +16,10 @@ from treadle import (
 )
 from treadle.backends.base import Guarantee
 from treadle.core.commands import AnyCommand
-from treadle.core.heads import NEWEST, HeadKey
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.pages import Order
 from treadle.core.restoring import RestoreThread
+from treadle.core.thread_summaries import NEWEST, ThreadKey
 from treadle.core.threads import ThreadHead
 from treadle.testing._harness.builders import says
 from treadle.testing._harness.check import Checks
@@ -39,7 +39,7 @@ TIMES: dict[str, tuple[int | None, int | None]] = {
     "e": (0, None),
     "f": (None, None),
 }
-ORDERS: dict[HeadKey, str] = {
+ORDERS: dict[ThreadKey, str] = {
     "id": "abcdef\ufb00🧵",
     "created_at": "dfebc🧵a\ufb00",
     "updated_at": "ef🧵dabc\ufb00",
@@ -63,17 +63,19 @@ async def _fill(store: Store) -> None:
 async def _ids(store: Store, **arguments: Any) -> str:
     """The ids of all pages, one after the other."""
     found: list[ThreadSummary] = []
-    page = await store.threads.list_heads(**arguments)
+    page = await store.threads.list_summaries(**arguments)
     while True:
         found += page.items
         if page.next_cursor is None:
             return "".join(each.id for each in found)
         assert page.items, "a page has a cursor, and no items"
-        page = await store.threads.list_heads(**arguments, after=page.next_cursor)
+        page = await store.threads.list_summaries(**arguments, after=page.next_cursor)
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE, each=ORDERS)
-async def heads_are_listed_in_their_order_in_pages_of_any_size(store: Store, ordered: str) -> None:
+async def summaries_are_listed_in_their_order_in_pages_of_any_size(
+    store: Store, ordered: str
+) -> None:
     await _fill(store)
     by = next(key for key, ids in ORDERS.items() if ids == ordered)
     directions: dict[Order, str] = {"asc": ordered, "desc": ordered[::-1]}
@@ -94,7 +96,7 @@ FILTERS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE, each=FILTERS)
-async def heads_are_filtered_in_every_order(
+async def summaries_are_filtered_in_every_order(
     store: Store, filters: dict[str, Any], ids: str
 ) -> None:
     await _fill(store)
@@ -113,8 +115,8 @@ async def a_listed_head_is_the_head_of_the_thread(store: Store, clock: ManualClo
     await store.threads.create(Thread(id="u"))
     clock.now += 5
     await store.threads.append("t", says("one", "two"))
-    page = await store.threads.list_heads(by="updated_at", order="desc")
-    expect(list(page.items), [await store.threads.head("t"), await store.threads.head("u")])
+    page = await store.threads.list_summaries(by="updated_at", order="desc")
+    expect(list(page.items), [await store.threads.summary("t"), await store.threads.summary("u")])
     expect(page.next_cursor, None)
 
 
@@ -144,27 +146,27 @@ async def a_listing_follows_appends_updates_saves_and_deletions(
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def a_page_of_heads_has_at_most_200(store: Store) -> None:
+async def a_page_of_summaries_has_at_most_200(store: Store) -> None:
     async with store.batch() as step:
         for number in range(201):
             step.threads.create(Thread(id=f"t{number:03}"))
-    page = await store.threads.list_heads(limit=500)
+    page = await store.threads.list_summaries(limit=500)
     expect((len(page.items), page.next_cursor is None), (200, False))
-    expect(len((await store.threads.list_heads(limit=0)).items), 1)
+    expect(len((await store.threads.list_summaries(limit=0)).items), 1)
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
 async def a_cursor_stays_good_when_its_thread_is_deleted(store: Store) -> None:
     await _fill(store)
-    first = await store.threads.list_heads(by="created_at", limit=4)
+    first = await store.threads.list_summaries(by="created_at", limit=4)
     await store.threads.delete("b")
     await store.threads.delete("c")
-    rest = await store.threads.list_heads(by="created_at", after=first.next_cursor)
+    rest = await store.threads.list_summaries(by="created_at", after=first.next_cursor)
     expect("".join(each.id for each in rest.items), "c🧵a\ufb00".replace("c", ""))
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
-async def a_listed_head_has_the_last_message_that_is_not_internal(
+async def a_listed_summary_has_the_last_message_that_is_not_internal(
     store: Store, clock: ManualClock
 ) -> None:
     for key in ("empty", "internal", "long", "short"):
@@ -176,18 +178,18 @@ async def a_listed_head_has_the_last_message_that_is_not_internal(
     many = [Message.user(f"{number}", id=f"m{number}") for number in range(NEWEST + 10)]
     await store.threads.append("long", *many)
     await store.threads.append("internal", many[0], *([internal] * NEWEST))
-    page = await store.threads.list_heads(with_last_message=True)
-    heads = {each.id: each for each in page.items}
+    page = await store.threads.list_summaries(with_last_message=True)
+    summaries = {each.id: each for each in page.items}
     two = Message.assistant("two", id="m2")
     expect(
-        heads["short"].last_message,
+        summaries["short"].last_message,
         StoredMessage(cursor=1, message=two, committed_at=clock.now),
     )
-    last = heads["long"].last_message
+    last = summaries["long"].last_message
     assert last is not None
     expect((last.cursor, last.message), (NEWEST + 9, many[-1]))
-    expect((heads["empty"].last_message, heads["internal"].last_message), (None, None))
-    plain = await store.threads.list_heads()
+    expect((summaries["empty"].last_message, summaries["internal"].last_message), (None, None))
+    plain = await store.threads.list_summaries()
     expect({each.last_message for each in plain.items}, {None})
 
 
@@ -199,7 +201,7 @@ async def the_last_message_follows_appends_truncations_and_saves(
     await store.threads.append("t", says("one", "two", "three"))
 
     async def last() -> object:
-        page = await store.threads.list_heads(resource_id="x", limit=1, with_last_message=True)
+        page = await store.threads.list_summaries(resource_id="x", limit=1, with_last_message=True)
         found = page.items[0].last_message
         return None if found is None else (found.cursor, found.message.content)
 
@@ -244,6 +246,6 @@ CURSORS: dict[str, str] = {
 async def what_is_no_cursor_of_the_listing_is_refused(store: Store, cursor: str) -> None:
     await _fill(store)
     with refused(InvalidValue) as caught:
-        await store.threads.list_heads(after=cursor)
-    expect(caught.value.where, "list_heads.after")
+        await store.threads.list_summaries(after=cursor)
+    expect(caught.value.where, "list_summaries.after")
     assert len(str(caught.value)) < 1_000

@@ -10,11 +10,11 @@ import pytest
 from tests.http.streams_in_process import streaming
 from tests.http.test_streams import app_of, until_listening
 from treadle import Message, Store, Thread
-from treadle.core.heads import LoadHead
 from treadle.core.hints import ANYTHING, Hint
+from treadle.core.thread_summaries import LoadThreadSummary
 from treadle.errors import CorruptRecord
 from treadle.http import user
-from treadle.http._heads import Heads
+from treadle.http._thread_checks import ThreadChecks
 
 THREADS = [f"t{number}" for number in range(450)]
 
@@ -26,7 +26,7 @@ def reads(store: Store, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     read = store.read
 
     async def counted(*queries: Any) -> Any:
-        done.append([query.thread_id for query in queries if isinstance(query, LoadHead)])
+        done.append([query.thread_id for query in queries if isinstance(query, LoadThreadSummary)])
         return await read(*queries)
 
     monkeypatch.setattr(store, "read", counted)
@@ -37,12 +37,12 @@ async def test_streams_whose_turn_it_is_share_a_look(store: Store, reads: list[l
     async with store.batch() as step:
         for thread_id in THREADS:
             step.threads.create(Thread(id=thread_id))
-    heads = Heads(store)
-    answers = await asyncio.gather(*(heads.is_same(each, 0, None) for each in THREADS * 2))
+    checks = ThreadChecks(store)
+    answers = await asyncio.gather(*(checks.is_at(each, 0, None) for each in THREADS * 2))
     assert all(answers)
     assert [len(each) for each in reads] == [200, 200, 50]
     assert sorted(itertools.chain(*reads)) == sorted(THREADS)
-    assert await heads.is_same("t0", 0, None)
+    assert await checks.is_at("t0", 0, None)
     assert reads[3:] == [["t0"]]
 
 
@@ -54,11 +54,11 @@ async def test_a_thread_is_the_same_at_its_version_and_with_its_owner(
     store: Store, version: int, own: str | None, *, same: bool
 ) -> None:
     await store.threads.create(Thread(id="t", resource_id="alice"))
-    assert await Heads(store).is_same("t", version, own) is same
+    assert await ThreadChecks(store).is_at("t", version, own) is same
 
 
 async def test_a_thread_that_is_gone_is_not_the_same(store: Store) -> None:
-    assert not await Heads(store).is_same("gone", 0, None)
+    assert not await ThreadChecks(store).is_at("gone", 0, None)
 
 
 async def test_a_thread_that_cannot_be_read_is_not_known_and_the_next_look_is_another(
@@ -73,16 +73,16 @@ async def test_a_thread_that_cannot_be_read_is_not_known_and_the_next_look_is_an
         return await read(*queries)
 
     monkeypatch.setattr(store, "read", fail)
-    heads = Heads(store)
-    both = await asyncio.gather(heads.is_same("t", 0, None), heads.is_same("bad", 0, None))
+    checks = ThreadChecks(store)
+    both = await asyncio.gather(checks.is_at("t", 0, None), checks.is_at("bad", 0, None))
     assert not any(both)
-    assert await heads.is_same("t", 0, None)
+    assert await checks.is_at("t", 0, None)
 
 
 async def test_a_stream_that_ends_leaves_the_look_to_the_others(store: Store) -> None:
     await store.threads.create(Thread(id="t"))
-    heads = Heads(store)
-    ending, staying = (asyncio.ensure_future(heads.is_same("t", 0, None)) for _ in range(2))
+    checks = ThreadChecks(store)
+    ending, staying = (asyncio.ensure_future(checks.is_at("t", 0, None)) for _ in range(2))
     await asyncio.sleep(0)
     ending.cancel()
     assert await staying
@@ -92,15 +92,15 @@ async def test_a_stream_that_ends_leaves_the_look_to_the_others(store: Store) ->
 async def test_a_look_that_was_cancelled_before_it_began_does_not_stay(store: Store) -> None:
     """As when an event loop ends, and the application goes on with another one."""
     await store.threads.create(Thread(id="t"))
-    heads = Heads(store)
+    checks = ThreadChecks(store)
     others = asyncio.all_tasks()
-    waiting = heads.is_same("t", 0, None)
+    waiting = checks.is_at("t", 0, None)
     waiting.send(None)
     for task in asyncio.all_tasks() - others:
         task.cancel()
     waiting.close()
     await asyncio.sleep(0)
-    assert await heads.is_same("t", 0, None)
+    assert await checks.is_at("t", 0, None)
 
 
 async def no_hints(**wanted: str) -> AsyncGenerator[Hint]:

@@ -1,13 +1,11 @@
-"""Threads without their messages: summaries, changes of their labels, and checks in a batch."""
+"""Summaries of threads: each without its messages, and listings in pages by a cursor."""
 
 from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
-from msgspec import UNSET, UnsetType
 
-from treadle.core.codec import Json, SortedModel, always_encoded
-from treadle.core.commands import Command, TimedCommand
+from treadle.core.codec import SortedModel, always_encoded
 from treadle.core.cursors import NO_TIME, CursorPage, Position, page_after, read_cursor
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Bound, Count, Version
@@ -15,18 +13,12 @@ from treadle.core.message_times import MessageTimes
 from treadle.core.messages import Message, StoredMessage
 from treadle.core.pages import Order
 from treadle.core.queries import Query
-from treadle.core.read_set import ReadSet
 from treadle.core.threads import (
-    SET_BY_THE_STORE,
-    Committed,
-    FurtherKeys,
     Thread,
     ThreadHead,
     ThreadMetadata,
     ThreadRows,
-    require_thread,
 )
-from treadle.errors import InvalidValue, shorten
 
 NEWEST = 50
 """How many of the last messages of a thread are searched for one that everybody can see."""
@@ -50,15 +42,15 @@ class ThreadSummary(SortedModel, frozen=True, kw_only=True):
     """
 
 
-HeadKey = Literal["id", "created_at", "updated_at"]
-"""What a listing of heads is sorted by; threads of one time are sorted by their ids."""
+ThreadKey = Literal["id", "created_at", "updated_at"]
+"""What a listing of summaries is sorted by; threads of one time are sorted by their ids."""
 
 
-class HeadPage(CursorPage[ThreadSummary], frozen=True, kw_only=True):
-    """A page of a listing of heads."""
+class ThreadSummaryPage(CursorPage[ThreadSummary], frozen=True, kw_only=True):
+    """A page of a listing of threads' summaries."""
 
 
-class HeadRows(ThreadRows, Protocol):
+class SummaryRows(ThreadRows, Protocol):
     """The rows that commands and queries about labels and summaries need."""
 
     def find_labels(self, thread_id: str) -> Thread:
@@ -111,19 +103,6 @@ def same_labels(one: Thread, other: Thread) -> bool:
     )
 
 
-def merged(target: Json, patch: Json) -> Json:
-    """Return a value after a JSON merge patch (RFC 7396): null removes a key."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, item in patch.items():
-        if item is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), item)
-    return result
-
-
 def last_visible(messages: Sequence[Message], times: MessageTimes) -> StoredMessage | None:
     """The last message of a thread that everybody can see, if it is one of the last."""
     count = len(messages)
@@ -135,97 +114,23 @@ def last_visible(messages: Sequence[Message], times: MessageTimes) -> StoredMess
     return None
 
 
-# --- commands -------------------------------------------------------------------------------------
-
-
-class UpdateThread(TimedCommand[Committed], frozen=True, kw_only=True):
-    """Changes the labels of a thread: its metadata, its owner, its parent. Result: `Committed`.
-
-    Its version stays, so that it disturbs nobody who expects one, and `metadata.updated_at` becomes
-    the present. Fails with `NotFound`, or with `VersionConflict` if the thread is not at version
-    `expected`.
-    """
-
-    thread_id: ThreadId
-    metadata: FurtherKeys | UnsetType = UNSET
-    """A JSON merge patch (RFC 7396) of the further keys of `ThreadMetadata`: null removes a key."""
-    resource_id: str | UnsetType | None = UNSET
-    """The new owner; None removes it."""
-    parent_thread_id: ThreadId | UnsetType | None = UNSET
-    """The new parent; None removes it."""
-    expected: Version | None = None
-
-    def check(self) -> None:
-        """Refuse a merge patch of what the store sets."""
-        if self.metadata is UNSET:
-            return
-        for key in sorted(SET_BY_THE_STORE.intersection(self.metadata)):
-            reason = f"the store sets {shorten(key)} itself; leave it out"
-            raise InvalidValue(f"updateThread.metadata.{key}", reason)
-
-    def touches(self, read_set: ReadSet) -> None:
-        """The thread with its labels, and its new parent, which is only locked."""
-        parent = self.parent_thread_id
-        read_set.add_child(self.thread_id, None if parent is UNSET else parent)
-        read_set.labels.add(self.thread_id)
-
-    def apply(self, rows: HeadRows, now: int) -> Committed:
-        """Put the thread with its new labels; its deltas stay known."""
-        stored = require_thread(rows, self.thread_id, self.expected)
-        thread = self._updated(rows.find_labels(self.thread_id), now)
-        head = msgspec.structs.replace(stored.head, thread=thread)
-        rows.threads.put(self.thread_id, msgspec.structs.replace(stored, head=head))
-        return Committed(version=head.version)
-
-    def _updated(self, thread: Thread, now: int) -> Thread:
-        metadata = msgspec.structs.replace(thread.metadata, updated_at=now)
-        if self.metadata is not UNSET:
-            extra = merged(metadata.extra, self.metadata)
-            metadata = msgspec.structs.replace(metadata, extra=extra)
-        thread = msgspec.structs.replace(thread, metadata=metadata)
-        if self.resource_id is not UNSET:
-            thread = msgspec.structs.replace(thread, resource_id=self.resource_id)
-        if self.parent_thread_id is not UNSET:
-            thread = msgspec.structs.replace(thread, parent_thread_id=self.parent_thread_id)
-        return thread
-
-
-class CheckThread(Command[Committed], frozen=True, kw_only=True):
-    """Lets its batch commit only if a thread is at version `expected`. Result: `Committed`.
-
-    Fails with `NotFound` or `VersionConflict`.
-    """
-
-    thread_id: ThreadId
-    expected: Version
-
-    def touches(self, read_set: ReadSet) -> None:
-        """The thread."""
-        read_set.threads.add(self.thread_id)
-
-    def apply(self, rows: ThreadRows, now: int) -> Committed:
-        """Compare the versions."""
-        require_thread(rows, self.thread_id, self.expected)
-        return Committed(version=self.expected)
-
-
 # --- queries --------------------------------------------------------------------------------------
 
 
-class LoadHead(Query[ThreadSummary | None], frozen=True, kw_only=True):
+class LoadThreadSummary(Query[ThreadSummary | None], frozen=True, kw_only=True):
     """A thread without its messages, or None."""
 
     thread_id: ThreadId
 
-    def answer(self, rows: HeadRows, now: int) -> ThreadSummary | None:
+    def answer(self, rows: SummaryRows, now: int) -> ThreadSummary | None:
         """Look it up."""
         return rows.find_summary(self.thread_id)
 
 
-class ListHeads(Query[HeadPage], frozen=True, kw_only=True):
+class ListThreadSummaries(Query[ThreadSummaryPage], frozen=True, kw_only=True):
     """A page of the threads that match all filters, without their messages, or with the last."""
 
-    by: HeadKey = "id"
+    by: ThreadKey = "id"
     order: Order = "asc"
     after: str | None = None
     """The cursor of a page in the same order; the next page begins after it."""
@@ -241,20 +146,20 @@ class ListHeads(Query[HeadPage], frozen=True, kw_only=True):
         """Refuse a cursor of another listing."""
         self.start(where)
 
-    def start(self, where: str = "list_heads") -> Position[HeadKey] | None:
+    def start(self, where: str = "list_summaries") -> Position[ThreadKey] | None:
         """Return the position after which the page begins; None is the beginning.
 
         Raises:
             InvalidValue: `after` is not a cursor of this listing.
         """
-        return read_cursor(Position[HeadKey], self.after, self.by, f"{where}.after")
+        return read_cursor(Position[ThreadKey], self.after, self.by, f"{where}.after")
 
-    def position_of(self, summary: ThreadSummary) -> Position[HeadKey]:
+    def position_of(self, summary: ThreadSummary) -> Position[ThreadKey]:
         """Return the position of a thread in this listing."""
         time = None if self.by == "id" else getattr(summary.metadata, self.by)
         return Position(self.by, sortable(time), summary.id)
 
-    def answer(self, rows: HeadRows, now: int) -> HeadPage:
+    def answer(self, rows: SummaryRows, now: int) -> ThreadSummaryPage:
         """Filter, sort, cut."""
         summaries = rows.find_summaries(self.resource_id, self.parent_thread_id)
         matching = [
@@ -262,7 +167,7 @@ class ListHeads(Query[HeadPage], frozen=True, kw_only=True):
             for summary in summaries
             if not self.roots or summary.parent_thread_id is None
         ]
-        page = page_after(HeadPage, self.start(), matching, self.order, self.limit)
+        page = page_after(ThreadSummaryPage, self.start(), matching, self.order, self.limit)
         items = page.items
         if self.with_last_message:
             items = tuple(

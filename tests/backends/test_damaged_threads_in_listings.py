@@ -6,18 +6,18 @@ import pytest
 
 from tests.backends.statements import execute, in_databases
 from treadle import Message, Store, Thread, open_store
-from treadle.core.heads import HeadKey, HeadPage
 from treadle.core.pages import Order
+from treadle.core.thread_summaries import ThreadKey, ThreadSummaryPage
 
 KEY_OF_B = "thread_key = (SELECT thread_key FROM threads WHERE thread_id = 'b')"
 
 
-async def listed(store: Store, by: HeadKey, order: Order = "asc", limit: int = 1) -> list[str]:
+async def listed(store: Store, by: ThreadKey, order: Order = "asc", limit: int = 1) -> list[str]:
     """The ids on all pages, of at most ten."""
     found: list[str] = []
-    page = HeadPage(items=(), next_cursor=None)
+    page = ThreadSummaryPage(items=(), next_cursor=None)
     for _ in range(10):
-        page = await store.threads.list_heads(
+        page = await store.threads.list_summaries(
             by=by, order=order, limit=limit, after=page.next_cursor
         )
         found += [item.id for item in page.items]
@@ -29,7 +29,7 @@ async def listed(store: Store, by: HeadKey, order: Order = "asc", limit: int = 1
 @in_databases
 @pytest.mark.parametrize("by", ["id", "created_at", "updated_at"])
 async def test_a_page_of_nothing_but_a_damaged_row_does_not_end_a_listing(
-    store_url: str, by: HeadKey
+    store_url: str, by: ThreadKey
 ) -> None:
     async with open_store(store_url) as store:
         for thread in "abc":
@@ -52,14 +52,14 @@ async def test_a_listing_ends_if_a_thread_has_two_times(
         assert sorted(await listed(store, "updated_at")) == ["a", "b", "c"]
 
 
-ANYWHERE: dict[str, tuple[HeadKey, str]] = {
+ANYWHERE: dict[str, tuple[ThreadKey, str]] = {
     "ids that are none": ("id", "UPDATE threads SET thread_id = '/' || thread_id"),
 }
-IN_POSTGRES: dict[str, tuple[HeadKey, str]] = {
+IN_POSTGRES: dict[str, tuple[ThreadKey, str]] = {
     "changes before none": ("updated_at", "UPDATE thread_times SET changed_at = -2"),
     "changed ids": ("updated_at", "UPDATE thread_times SET changed_id = '..' || changed_id"),
 }
-IN_SQLITE: dict[str, tuple[HeadKey, str]] = {
+IN_SQLITE: dict[str, tuple[ThreadKey, str]] = {
     "changes before none": ("updated_at", "UPDATE threads SET updated_at = -2"),
     "changed ids": ("updated_at", "UPDATE threads SET thread_id = '..' || thread_id"),
     "times that are text": ("created_at", "UPDATE threads SET created_at = 'x' || thread_id"),
@@ -79,7 +79,7 @@ DAMAGES = [
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [1, 2])
 async def test_whole_pages_of_rows_without_an_order_do_not_end_a_listing(
-    store_url: str, by: HeadKey, statement: str, order: Order, limit: int
+    store_url: str, by: ThreadKey, statement: str, order: Order, limit: int
 ) -> None:
     key = "changed_id" if "thread_times" in statement else "thread_id"
     async with open_store(store_url) as store:
@@ -88,7 +88,7 @@ async def test_whole_pages_of_rows_without_an_order_do_not_end_a_listing(
                 step.threads.create(Thread(id=thread))
         execute(store_url, f"{statement} WHERE {key} LIKE 'm_'")
         assert sorted(await listed(store, by, order, limit)) == ["a", "m", "z"]
-        page = await store.threads.list_heads(by=by, order=order)
+        page = await store.threads.list_summaries(by=by, order=order)
         assert len(page.unreadable) == 9
 
 
@@ -110,7 +110,7 @@ async def test_a_last_message_that_cannot_be_read_hides_no_thread(store_url: str
             await store.threads.append(thread, Message.user(thread))
     name = damage_message_of_b(store_url)
     async with open_store(store_url) as store:
-        page = await store.threads.list_heads(with_last_message=True)
+        page = await store.threads.list_summaries(with_last_message=True)
         assert [each.id for each in page.items] == ["a", "b"]
         assert [each.last_message is None for each in page.items] == [False, True]
         assert page.unreadable == (name,)
