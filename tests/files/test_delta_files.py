@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from treadle import Message, Store, Thread, ThreadChangeSet, open_store
+from treadle import Message, Store, Thread, ThreadChangeSet, ThreadDelta, open_store
+from treadle.backends.files import _delta_files
+from treadle.backends.files.disk import Disk
 from treadle.backends.files.doctor import examine
 
 TEXT = "a text that is long enough to be recognised"
@@ -174,3 +176,107 @@ async def test_a_page_of_deltas_is_a_part_of_all_of_them(tmp_path: Path) -> None
             for limit in (1, 3, 200):
                 page = await store.threads.list_deltas("t", after, limit=limit)
                 assert page == everything[after : after + limit]
+
+
+LONG = 1_500
+
+
+async def write_many(folder: Path) -> None:
+    """Write a thread with many deltas, some of which cut off what others said."""
+    async with open_store(folder) as store:
+        await store.threads.create(Thread(id="t"))
+        for first in range(0, LONG, 100):
+            async with store.batch() as step:
+                for number in range(first, first + 100):
+                    step.threads.append("t", Message.user(f"{TEXT} {number}"))
+                    if number % 40 == 7:
+                        step.threads.truncate("t", drop=number % 11)
+                step.threads.update("t", metadata={"title": f"{first}"})
+
+
+async def pages(store: Store, after: int = 0) -> list[ThreadDelta]:
+    found: list[ThreadDelta] = []
+    while True:
+        page = await store.threads.list_deltas("t", after, limit=50)
+        assert page is not None
+        found += page
+        if not page:
+            return found
+        after = page[-1].version
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes of files were read, whole ones apart."""
+    found: list[int] = []
+    read_log = Disk.read_log
+
+    def counted(disk: Disk, log: int, start: int, size: int) -> bytes:
+        data = read_log(disk, log, start, size)
+        found.append(len(data))
+        return data
+
+    monkeypatch.setattr(Disk, "read_log", counted)
+    return found
+
+
+async def test_pages_of_many_deltas_read_the_file_about_once(
+    tmp_path: Path, read: list[int]
+) -> None:
+    await write_many(tmp_path)
+    size = lines_of(tmp_path).stat().st_size
+    async with open_store(tmp_path) as store:
+        everything = await store.threads.list_deltas("t", 0)
+        read.clear()
+        assert tuple(await pages(store)) == everything
+    assert size < sum(read) < 4 * size
+
+
+async def test_the_last_deltas_of_many_are_read_alone(
+    tmp_path: Path, read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await write_many(tmp_path)
+    monkeypatch.setattr(_delta_files, "_FIRST_BYTES", 300)
+    async with open_store(tmp_path) as store:
+        head = await store.threads.head("t")
+        assert head is not None
+        everything = await store.threads.list_deltas("t", 0) or ()
+        for number in (1, 2, 30):
+            read.clear()
+            last = await store.threads.list_deltas("t", head.version - number)
+            assert last == everything[-number:]
+            assert sum(read) < 1_000 * number
+
+
+async def test_pages_know_what_other_handles_have_written(tmp_path: Path) -> None:
+    await write_many(tmp_path)
+    async with open_store(tmp_path) as store, open_store(tmp_path) as other:
+        before = await pages(store)
+        await other.threads.truncate("t", drop=300)
+        await other.threads.append("t", says("again"))
+        after = await pages(store)
+        assert after[:-2] == before
+        assert [each.content for each in after[-1].changes.messages] == ["again"]
+        await other.threads.delete("t")
+        await other.threads.create(Thread(id="t"))
+        for number in range(LONG // 3):
+            await other.threads.append("t", Message.user(f"{number}"))
+        assert len(await pages(store)) == LONG // 3
+
+
+@pytest.mark.parametrize("end", [b"\n[9", b"\n[9]", b"\nx\n", b"\n[1500,1,1]"])
+async def test_pages_are_as_known_as_the_end_of_the_file(tmp_path: Path, end: bytes) -> None:
+    await write_many(tmp_path)
+    path = lines_of(tmp_path)
+    whole = path.read_bytes()
+    async with open_store(tmp_path) as store:
+        before = await pages(store)
+        path.write_bytes(whole + end)
+        assert await store.threads.list_deltas("t", 0, limit=50) is None
+        path.write_bytes(whole)
+        assert await pages(store) == before
+    lines = whole.split(b"\n")
+    path.write_bytes(b"\n".join(lines[:900] + lines[905:]))
+    async with open_store(tmp_path) as store:
+        assert await store.threads.list_deltas("t", 0, limit=50) is None
+        assert await store.threads.list_deltas("t", 1_000, limit=50) == tuple(before[1_000:1_050])

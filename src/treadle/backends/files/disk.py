@@ -102,6 +102,19 @@ class Disk:
         finally:
             os.close(descriptor)
 
+    def read_end(self, path: str, size: int) -> tuple[bytes, int]:
+        """Return up to `size` bytes at the end of a file, and the offset of the first of them.
+
+        Raises:
+            NotPlainFile: it is a link, a folder, a pipe, a socket or a device.
+        """
+        descriptor = open_plain(path, os.O_RDONLY)
+        try:
+            start = max(os.fstat(descriptor).st_size - size, 0)
+            return self.read_log(descriptor, start, size), start
+        finally:
+            os.close(descriptor)
+
     def write_atomically(
         self, path: str, parts: Sequence[Bytes], temp_folder: str, *, sync: bool = False
     ) -> None:
