@@ -69,20 +69,27 @@ async def handle(delivery: Delivery) -> None:
                 step.threads.append(turn.request.thread_id, done)
         case "recount":
             await recount(delivery, turn)
+        case "recount to a reader":
+            await recount(delivery, turn, to_reader=True)
         case "slow":
             await stream(delivery, turn, pause=0.3)
+        case "tokens":
+            await stream_to_a_reader(delivery, turn)
+        case "reload":
+            await stream_until_read_again(delivery, turn)
         case _:
             await stream(delivery, turn)
 
 
-async def recount(delivery: Delivery, turn: Turn) -> None:
+async def recount(delivery: Delivery, turn: Turn, *, to_reader: bool = False) -> None:
     """Change the state by patches, in two commits."""
     steps: list[tuple[list[patches.Op], RunStatus]] = [(FIRST_OPS, "running"), (MORE_OPS, "done")]
     for ops, status in steps:
         async with delivery.batch(settle=status == "done") as step:
             changes = turn.changes(status=status, patches=[patches.track(*ops)])
             step.threads.append(turn.request.thread_id, changes)
-        await asyncio.sleep(0.3)  # a client gets each as it is committed
+        if status == "running":  # a client gets each as it is committed
+            await (until_seen(delivery, "a state") if to_reader else asyncio.sleep(0.3))
 
 
 async def stream(delivery: Delivery, turn: Turn, pause: float = 0.06) -> None:
@@ -95,6 +102,36 @@ async def stream(delivery: Delivery, turn: Turn, pause: float = 0.06) -> None:
     async with delivery.batch() as step:
         said = Message.assistant("".join(PIECES), id=message.id)
         step.threads.append(turn.request.thread_id, turn.changes(said, status="done"))
+
+
+async def stream_to_a_reader(delivery: Delivery, turn: Turn) -> None:
+    """As `stream`, but each piece follows once the client has shown those before it."""
+    message, text = turn.message(), ""
+    await message.reasoning("They greet.")
+    for piece in PIECES:
+        text += piece
+        await message.text(piece)
+        await until_seen(delivery, text)
+    await finish(delivery, turn, text, message.id)
+
+
+async def stream_until_read_again(delivery: Delivery, turn: Turn) -> None:
+    """As `stream`, but it ends once a page that was loaded again reads the answer."""
+    message = turn.message()
+    for piece in PIECES:
+        await message.text(piece)
+    await until_seen(delivery, "reloaded")
+    await finish(delivery, turn, "".join(PIECES), message.id)
+
+
+async def until_seen(delivery: Delivery, what: str) -> None:
+    """Wait until the client says, in the metadata of its thread, that it has seen something."""
+    while True:
+        head = await delivery.thread()
+        assert head is not None
+        if head.thread.metadata.extra.get("seen") == what:
+            return
+        await asyncio.sleep(0.02)
 
 
 async def use_tool(delivery: Delivery, turn: Turn) -> None:
@@ -144,10 +181,10 @@ async def pause(delivery: Delivery, turn: Turn) -> None:
         step.threads.append(turn.request.thread_id, asking)
 
 
-async def finish(delivery: Delivery, turn: Turn, text: str) -> None:
+async def finish(delivery: Delivery, turn: Turn, text: str, message_id: str | None = None) -> None:
     """Say the last thing."""
     async with delivery.batch() as step:
-        done = turn.changes(Message.assistant(text), status="done")
+        done = turn.changes(Message.assistant(text, id=message_id), status="done")
         step.threads.append(turn.request.thread_id, done)
 
 

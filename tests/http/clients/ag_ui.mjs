@@ -22,23 +22,35 @@ function said(agent) {
   }));
 }
 
+// The agent goes on once it reads this in the metadata of its thread.
+async function say(thread, what) {
+  const address = new URL(`/v1/threads/${thread}/metadata`, url);
+  const options = { method: "PATCH", body: JSON.stringify({ seen: what }) };
+  const answer = await fetch(address, { ...options, headers: { ...headers, "content-type": "application/json" } });
+  if (!answer.ok) throw new Error(await answer.text());
+}
+
 const seen = {};
 const agent = newAgent();
 
 async function run(name, message, parameters = {}) {
   const types = [];
   let deltas = 0;
+  let text = "";
   if (message) agent.addMessage(message);
   await agent.runAgent(parameters, {
-    onEvent: ({ event }) => {
+    onEvent: async ({ event }) => {
       types.push(event.type);
-      deltas += event.type === "TEXT_MESSAGE_CONTENT";
+      if (event.type !== "TEXT_MESSAGE_CONTENT") return;
+      deltas += 1;
+      text += event.delta;
+      if (name === "tokens") await say(threadId, text);
     },
   });
   seen[name] = { types: [...new Set(types)], deltas, state: agent.state };
 }
 
-await run("hello", user("m1", "hello"));
+await run("tokens", user("m1", "tokens"));
 await run("weather", user("m2", "weather"));
 agent.setState({ theme: "dark" });
 await run("count", user("m3", "count"));
@@ -62,11 +74,13 @@ seen.other = said(other);
 
 // a state that changes while it is shown
 const recounting = new HttpAgent({ url, threadId: `${threadId}-state`, headers });
-recounting.addMessage(user("m9", "recount"));
+recounting.addMessage(user("m9", "recount to a reader"));
 const stateEvents = [];
 await recounting.runAgent({}, {
-  onEvent: ({ event }) => {
-    if (event.type.startsWith("STATE")) stateEvents.push(event.type);
+  onEvent: async ({ event }) => {
+    if (!event.type.startsWith("STATE")) return;
+    stateEvents.push(event.type);
+    await say(`${threadId}-state`, "a state");
   },
 });
 seen.recounted = { events: stateEvents, state: recounting.state };

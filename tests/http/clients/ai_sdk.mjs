@@ -9,9 +9,18 @@ import {
 const [api, token, id] = process.argv.slice(2);
 const headers = { Authorization: `Bearer ${token}` };
 
+// The agent goes on once it reads this in the metadata of its thread.
+async function tell(what) {
+  const address = new URL(`/v1/threads/${id}/metadata`, api);
+  const options = { method: "PATCH", body: JSON.stringify({ seen: what }) };
+  const answer = await fetch(address, { ...options, headers: { ...headers, "content-type": "application/json" } });
+  if (!answer.ok) throw new Error(await answer.text());
+}
+
 // What @ai-sdk/react keeps in React's state.
 class State {
-  constructor(messages) {
+  constructor(messages, onText) {
+    this.onText = onText;
     this.messages = messages;
     this.status = "ready";
     this.error = undefined;
@@ -24,6 +33,8 @@ class State {
   }
   replaceMessage(index, message) {
     this.messages = this.messages.with(index, structuredClone(message));
+    const text = message.parts.findLast((part) => part.type === "text")?.text;
+    if (text) this.onText(text);
   }
   snapshot(thing) {
     return structuredClone(thing);
@@ -32,13 +43,28 @@ class State {
 
 class Chat extends AbstractChat {
   constructor(messages = [], options = {}) {
-    const transport = new DefaultChatTransport({ api, headers });
-    super({ id, transport, state: new State(messages), ...options });
+    const { onText = () => {}, onResponse = () => {}, ...others } = options;
+    const answered = async (...request) => {
+      const response = await fetch(...request);
+      onResponse(response);
+      return response;
+    };
+    const transport = new DefaultChatTransport({ api, headers, fetch: answered });
+    super({ id, transport, state: new State(messages, onText), ...others });
   }
 }
 
 const seen = { data: [] };
+const texts = new Set();
+let told = Promise.resolve();
+let onAllText = () => {};
 const chat = new Chat([], {
+  onText: (text) => {
+    if (chat.lastMessage.role !== "assistant" || texts.has(text)) return;
+    texts.add(text);
+    told = told.then(() => tell(text));
+    if (text === "Hello there") onAllText();
+  },
   onData: (part) => seen.data.push([part.type, part.data]),
   onError: (error) => (seen.error = String(error)),
 });
@@ -59,7 +85,8 @@ async function say(name, text) {
   seen[name] = parts(chat.lastMessage);
 }
 
-await say("hello", "hello");
+await say("tokens", "tokens");
+await told;
 await say("weather", "weather");
 await say("count", "count");
 await say("color", "color");
@@ -76,9 +103,14 @@ await chat.regenerate();
 seen.again = parts(chat.lastMessage);
 
 // a page that is loaded again while the agent writes
-const sending = chat.sendMessage({ text: "slow" });
-await new Promise((resolve) => setTimeout(resolve, 150));
-const other = new Chat(structuredClone(chat.messages.filter((each) => each.role === "user")));
+texts.clear();
+const allText = new Promise((resolve) => (onAllText = resolve));
+const sending = chat.sendMessage({ text: "reload" });
+await allText;
+await told;
+const reads = (response) => response.status === 200 && (told = tell("reloaded"));
+const users = chat.messages.filter((each) => each.role === "user");
+const other = new Chat(structuredClone(users), { onResponse: reads });
 await other.resumeStream();
 seen.resumed = parts(other.lastMessage);
 await sending;

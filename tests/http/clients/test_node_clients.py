@@ -146,7 +146,7 @@ async def test_a_conversation_by_the_client_of_ag_ui(
 ) -> None:
     url = f"{server}/v1/ag-ui/agents/helper/runs"
     seen = await asyncio.to_thread(run_client, packages, "ag_ui.mjs", url, "chat")
-    assert seen["hello"]["deltas"] == 3, "the tokens did not come one by one"
+    assert seen["tokens"]["deltas"] == 3, "the tokens did not come one by one"
     assert "TOOL_CALL_RESULT" in seen["weather"]["types"]
     assert seen["count"]["state"] == {"count": 1, "client": {"theme": "dark"}}
     assert seen["recounted"]["events"] == ["STATE_SNAPSHOT", "STATE_DELTA"]
@@ -155,7 +155,7 @@ async def test_a_conversation_by_the_client_of_ag_ui(
     assert seen["left"] == []
     said = [(each["role"], each.get("content") or each["calls"]) for each in seen["said"]]
     assert said == [
-        ("user", "hello"),
+        ("user", "tokens"),
         ("reasoning", "They greet."),
         ("assistant", "Hello there"),
         ("user", "weather"),
@@ -186,8 +186,8 @@ async def test_a_conversation_by_the_chat_of_the_ai_sdk(
 ) -> None:
     url = f"{server}/v1/ai-sdk/agents/helper/runs"
     seen = await asyncio.to_thread(run_client, packages, "ai_sdk.mjs", url, "chat")
-    assert [part["type"] for part in seen["hello"]] == ["step-start", "reasoning", "text"]
-    assert seen["hello"][2] == {"type": "text", "text": "Hello there", "state": "done"}
+    assert [part["type"] for part in seen["tokens"]] == ["step-start", "reasoning", "text"]
+    assert seen["tokens"][2] == {"type": "text", "text": "Hello there", "state": "done"}
     tool = next(part for part in seen["weather"] if part["type"] == "tool-weather")
     assert (tool["state"], tool["input"]) == ("output-available", {"city": "Rome"})
     assert tool["output"] == {"sky": "blue"}
@@ -211,4 +211,4 @@ async def test_a_conversation_by_the_chat_of_the_ai_sdk(
     assert seen["error"] == "Error: the run has failed"
     messages, _ = await read(store_url, "chat")
     said = [each.message.content for each in messages if each.message.role == "user"]
-    assert said == ["hello", "weather", "count", "color", "refund", "slow", "fail"]
+    assert said == ["tokens", "weather", "count", "color", "refund", "reload", "fail"]
