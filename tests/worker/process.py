@@ -1,4 +1,6 @@
-"""A worker in a process of its own: `python -m tests.worker.process FOLDER NAME [PAUSE_MS TAKES]`.
+"""A worker in a process of its own.
+
+`python -m tests.worker.process FOLDER NAME PAUSE_MS TAKES LEASE_MS`
 
 It says `claimed ENTRY_ID` on a line of its own as it begins an entry, adds one message per entry to
 the mailbox's thread, and ends once there is nothing left to do, or at SIGTERM. It begins with up to
@@ -14,7 +16,7 @@ import treadle
 from treadle.worker import Delivery, Worker
 
 
-async def main(folder: str, name: str, pause_ms: str = "3", takes: str = "1") -> None:
+async def main(folder: str, name: str, pause_ms: str, takes: str, lease_ms: str) -> None:
     async def handler(delivery: Delivery) -> None:
         entry = delivery.entry
         print("claimed", entry.entry_id, flush=True)
@@ -32,7 +34,7 @@ async def main(folder: str, name: str, pause_ms: str = "3", takes: str = "1") ->
             handler,
             concurrency=4,
             coalesce=int(takes),
-            lease_ms=600,
+            lease_ms=int(lease_ms),
             consumer=name,
             grace_ms=0,
         )

@@ -14,8 +14,12 @@ from treadle import Store, Thread
 ROOT = Path(__file__).parents[2]
 
 
+SOON_MS = 600
+"""The lease of a worker that is killed, so that others need not wait for long."""
+
+
 async def spawn(
-    folder: Path, name: str, pause_ms: int = 3, takes: int = 1
+    folder: Path, name: str, pause_ms: int = 3, takes: int = 1, lease_ms: int = 60_000
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -25,6 +29,7 @@ async def spawn(
         name,
         str(pause_ms),
         str(takes),
+        str(lease_ms),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -74,7 +79,7 @@ async def test_killing_a_worker_loses_nothing_and_does_nothing_twice(
     async with treadle.open_store(folder) as store:
         await fill(store, mailboxes=6, each=8)
     async with asyncio.timeout(60):
-        victim = await spawn(folder, "victim", pause_ms)
+        victim = await spawn(folder, "victim", pause_ms, lease_ms=SOON_MS)
         await read_claims(victim, killed_after)
         survivor = await spawn(folder, "survivor")
         if killed_after <= 4:
@@ -95,14 +100,14 @@ async def test_killing_a_worker_that_has_taken_more_keeps_the_order(
     async with treadle.open_store(folder) as store:
         await fill(store, mailboxes=2, each=12)
     async with asyncio.timeout(60):
-        victim = await spawn(folder, "victim", 60_000 if killed_after == 1 else 40, takes=3)
+        pause_ms = 60_000 if killed_after == 1 else 40
+        victim = await spawn(folder, "victim", pause_ms, takes=3, lease_ms=SOON_MS)
         await read_claims(victim, killed_after)
         await asyncio.sleep(0.02)  # it may have taken more, or have settled it
         victim.send_signal(signal.SIGKILL)
         await victim.communicate()
         survivor = await spawn(folder, "survivor", takes=2)
-        await survivor.communicate()  # it may say that it was too slow for its leases
-        assert survivor.returncode == 0
+        await finish(survivor)
     await check_done(folder, mailboxes=2, each=12)
     async with treadle.open_store(folder) as store:
         for mailbox in ("m0", "m1"):
