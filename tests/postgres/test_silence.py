@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from tests.postgres.activity import until_listening
+from tests.postgres.hurry import hurried
 from tests.postgres.proxy import Loss, Proxy
 from treadle import Committed, Message, Store, Thread, ThreadChangeSet, open_store
 from treadle.backends.postgres import _connections
@@ -17,6 +18,7 @@ from treadle.backends.postgres.location import parse_location
 from treadle.errors import StoreUnavailable
 
 SILENCE_SECONDS = 0.1
+CALL_SECONDS = 0.3
 LIMIT_SECONDS = 20
 """Less than the deadline of a call, so a store that waits for the silent connection fails."""
 
@@ -137,8 +139,7 @@ async def pooled(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     """A store that cannot ask about silent connections, as behind a pooler."""
     monkeypatch.setattr(_connections, "session_of", lambda connection: None)
     location = parse_location(f"{proxy.url}&listen=off")
-    backend = PostgresBackend(location, migrate=True, call_seconds=0.3)
-    async with Store(backend) as opened:
+    async with Store(PostgresBackend(location, migrate=True)) as opened:
         await opened.threads.create(Thread(id="t"))
         yield opened
         proxy.resume()
@@ -148,7 +149,7 @@ async def test_a_commit_that_is_known_to_have_failed_is_not_applied_when_the_net
     proxy: Proxy, pooled: Store
 ) -> None:
     proxy.silence(2, "the request")
-    with pytest.raises(StoreUnavailable) as refused:
+    with pytest.raises(StoreUnavailable) as refused, hurried(pooled, CALL_SECONDS):
         await pooled.mailboxes.send("new", 1)
     assert "not known" not in refused.value.reason
     await pooled.threads.append("t", said("the same writer goes on"))
@@ -161,7 +162,8 @@ async def test_a_commit_whose_answer_is_lost_until_the_deadline_is_found(
     proxy: Proxy, pooled: Store
 ) -> None:
     proxy.silence(2, "the answer")
-    assert await pooled.threads.append("t", said("hi")) == Committed(version=1)
+    with hurried(pooled, CALL_SECONDS):
+        assert await pooled.threads.append("t", said("hi")) == Committed(version=1)
 
 
 async def test_the_server_ends_a_transaction_whose_process_is_silent(
@@ -169,7 +171,7 @@ async def test_the_server_ends_a_transaction_whose_process_is_silent(
 ) -> None:
     """As if the process was stopped: its rows are free again before others give up."""
     proxy.silence(2, "the request")
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable), hurried(pooled, CALL_SECONDS):
         await pooled.threads.append("t", said("silent"))
     async with asyncio.timeout(LIMIT_SECONDS), open_store(url) as elsewhere:
         assert await elsewhere.threads.append("t", said("hi")) == Committed(version=1)

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from tests.postgres.activity import until_gone
+from tests.postgres.hurry import hurried
 from tests.postgres.proxy import Proxy
 from treadle import Committed, Message, Store, Thread, ThreadChangeSet
 from treadle.backends._deadline import Deadline, Patience
@@ -42,22 +43,27 @@ UNKNOWN = "whether the write was committed is not known"
 
 @pytest.fixture
 async def store(proxy: Proxy) -> AsyncIterator[Store]:
-    """A store through the proxy, whose calls have a short deadline; its connection is there."""
+    """A store through the proxy; its connection is there."""
     location = parse_location(f"{proxy.url}&listen=off")
-    backend = PostgresBackend(location, migrate=True, call_seconds=CALL_SECONDS)
-    async with Store(backend) as opened:
+    async with Store(PostgresBackend(location, migrate=True)) as opened:
         await opened.threads.create(Thread(id="t"))
         yield opened
         proxy.resume()
 
 
-async def refusal(call: Awaitable[Any]) -> StoreUnavailable:
+async def refusal(store: Store, call: Awaitable[Any]) -> StoreUnavailable:
+    """The error of a call of the store, which must come soon after the deadline."""
+    with hurried(store, CALL_SECONDS):
+        return await refused(call)
+
+
+async def refused(call: Awaitable[Any]) -> StoreUnavailable:
     """The error of a call, which must come soon after the deadline."""
     started = time.monotonic()
-    with pytest.raises(StoreUnavailable) as refused:
+    with pytest.raises(StoreUnavailable) as caught:
         await asyncio.wait_for(call, 60)
     assert time.monotonic() - started < CALL_SECONDS + ANSWER_SECONDS + SLACK_SECONDS
-    return refused.value
+    return caught.value
 
 
 async def version(store: Store) -> int:
@@ -71,7 +77,7 @@ async def test_a_commit_that_stalls_before_its_commit_is_refused_and_changes_not
     proxy: Proxy, store: Store, hold: Any
 ) -> None:
     proxy.stall(1, hold)
-    error = await refusal(store.threads.append("t", MESSAGE))
+    error = await refusal(store, store.threads.append("t", MESSAGE))
     assert "the server does not answer" in error.reason
     assert UNKNOWN not in error.reason
     proxy.resume()
@@ -84,7 +90,7 @@ async def test_a_commit_that_stalls_at_its_commit_is_unknown(
     proxy: Proxy, store: Store, hold: Any, happened: int
 ) -> None:
     proxy.stall(2, hold)
-    error = await refusal(store.threads.append("t", MESSAGE))
+    error = await refusal(store, store.threads.append("t", MESSAGE))
     assert UNKNOWN in error.reason
     proxy.resume()
     assert await version(store) == happened
@@ -95,7 +101,7 @@ async def test_a_commit_whose_connection_is_lost_and_whose_server_then_stalls_is
 ) -> None:
     proxy.cut(2, "before the client hears of it")
     proxy.stall(3, "requests")
-    error = await refusal(store.threads.append("t", MESSAGE))
+    error = await refusal(store, store.threads.append("t", MESSAGE))
     assert proxy.has_cut
     assert UNKNOWN in error.reason
     proxy.resume()
@@ -105,7 +111,7 @@ async def test_a_commit_whose_connection_is_lost_and_whose_server_then_stalls_is
 async def test_a_commit_that_cannot_connect_is_refused(proxy: Proxy, store: Store) -> None:
     proxy.cut(1, "before the server has it")
     proxy.stall_connecting()
-    error = await refusal(store.threads.append("t", MESSAGE))
+    error = await refusal(store, store.threads.append("t", MESSAGE))
     assert "timeout" in error.reason
     assert UNKNOWN not in error.reason
     proxy.resume()
@@ -120,7 +126,7 @@ async def test_a_commit_that_another_transaction_blocks_is_refused(
     async with await connecting as connection:
         async with store.batch(connection=connection) as step:
             step.threads.append("t", MESSAGE)
-        calls = [refusal(store.threads.append("t", MESSAGE)) for _ in range(5)]
+        calls = [refusal(store, store.threads.append("t", MESSAGE)) for _ in range(5)]
         reasons = [error.reason for error in await asyncio.gather(*calls)]
         assert all("another transaction holds rows" in reason for reason in reasons)
         assert not any(UNKNOWN in reason for reason in reasons)
@@ -136,7 +142,7 @@ async def test_a_group_that_stalls_ends_at_the_deadline_of_each_call(
 ) -> None:
     proxy.stall(1, "requests")
     appends = [store.threads.append("t", MESSAGE) for _ in range(20)]
-    errors = await asyncio.gather(*(refusal(append) for append in appends))
+    errors = await asyncio.gather(*(refusal(store, append) for append in appends))
     assert {UNKNOWN in error.reason for error in errors} == {False}
     proxy.resume()
     assert await version(store) == 0
@@ -230,7 +236,7 @@ async def test_a_call_whose_time_ended_while_its_group_waited_for_a_row_says_so(
 async def test_a_claim_that_stalls_is_refused(proxy: Proxy, store: Store) -> None:
     await store.mailboxes.send("box", 1)
     proxy.stall(1, "answers")
-    error = await refusal(store.mailboxes.claim(consumer="w", lease_ms=60_000))
+    error = await refusal(store, store.mailboxes.claim(consumer="w", lease_ms=60_000))
     assert "the server does not answer" in error.reason
     assert UNKNOWN not in error.reason
     proxy.resume()
@@ -241,25 +247,25 @@ async def test_a_claim_that_stalls_is_refused(proxy: Proxy, store: Store) -> Non
 async def test_a_claim_that_stalls_at_its_commit_is_unknown(proxy: Proxy, store: Store) -> None:
     await store.mailboxes.send("box", 1)
     proxy.stall(2, "answers")
-    error = await refusal(store.mailboxes.claim(consumer="w", lease_ms=60_000))
+    error = await refusal(store, store.mailboxes.claim(consumer="w", lease_ms=60_000))
     assert UNKNOWN in error.reason
 
 
 async def test_a_read_that_stalls_is_refused(proxy: Proxy, store: Store) -> None:
     proxy.stall(1, "answers")
-    error = await refusal(store.threads.load("t"))
+    error = await refusal(store, store.threads.load("t"))
     assert "the server does not answer" in error.reason
     assert UNKNOWN not in error.reason
 
 
 async def test_a_wait_that_stalls_is_refused(proxy: Proxy, store: Store) -> None:
     proxy.stall(1, "answers")
-    assert "does not answer" in (await refusal(store.mailboxes.wait(100))).reason
+    assert "does not answer" in (await refusal(store, store.mailboxes.wait(100))).reason
 
 
 async def test_closing_ends_though_the_server_stalls(proxy: Proxy, store: Store) -> None:
     proxy.stall(1, "requests")
-    append = asyncio.ensure_future(refusal(store.threads.append("t", MESSAGE)))
+    append = asyncio.ensure_future(refusal(store, store.threads.append("t", MESSAGE)))
     await asyncio.sleep(0)
     started = time.monotonic()
     await asyncio.wait_for(store.close(), 60)
@@ -286,7 +292,7 @@ async def test_an_opening_that_stalls_is_refused(proxy: Proxy, store: Store) -> 
     location = parse_location(f"{proxy.url}&listen=off")
     backend = PostgresBackend(location, call_seconds=CALL_SECONDS)
     proxy.stall(1, "requests")
-    await refusal(Store(backend).open())
+    await refused(Store(backend).open())
 
 
 async def test_closing_does_not_wait_for_calls_until_their_deadline(
@@ -372,7 +378,7 @@ async def test_a_commit_for_which_no_thread_connects_is_unknown(
     with monkeypatch.context() as lacking:
         lacking.setattr(threading.Thread, "start", refuse)
         proxy.cut(2, "before the client hears of it")
-        error = await refusal(store.threads.append("t", MESSAGE))
+        error = await refusal(store, store.threads.append("t", MESSAGE))
     assert "can't start new thread" in error.reason
     assert UNKNOWN in error.reason
     assert await version(store) == 1
