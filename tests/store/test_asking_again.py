@@ -1,12 +1,20 @@
 """Asking again: the work that answers the same question ends in the commit that asks again."""
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
 
 from tests.marks import every_backend
-from tests.store.test_run_requests import how_it_is, queued, run_named, said, wanted
+from tests.store.test_run_requests import (
+    how_it_is,
+    queued,
+    requests_of,
+    run_named,
+    said,
+    wanted,
+)
 from treadle import (
     Answer,
     ClaimConflict,
@@ -134,3 +142,22 @@ class TestAskedAgain:
         ]
         await asyncio.gather(*calls)
         assert len(await queued(store)) == 1
+
+
+@every_backend
+async def test_a_thread_that_is_deleted_meanwhile_is_created_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.threads.create(Thread(id="t", messages=(Message.user("old"),)))
+    commit = requests_of(store)._commit
+
+    async def too_late(commands: Any) -> Any:
+        monkeypatch.undo()
+        await store.threads.delete("t")
+        return await commit(commands)
+
+    monkeypatch.setattr(requests_of(store), "_commit", too_late)
+    asked = await store.runs.request(wanted("r"), Message.user("new"))
+    assert asked.version == 0
+    assert [each.content for each in await said(store)] == ["new"]
+    assert [entry.entry_id for entry in await queued(store)] == ["r"]

@@ -165,8 +165,9 @@ class Runs(RunWrites):
             messages: what the caller has of the conversation. The thread gets those after the last
                 one that it knows, of its last 200. Without new ones, the run is about the last one.
             removes_rest: remove from the thread what comes after the last of these messages, to
-                have it answered again. Runs that answer it, or have written what is removed, end as
-                "superseded" in the same commit, whether they are queued, held or waiting.
+                have it answered again, however far back that one is. Runs that answer it, or have
+                written what is removed, end as "superseded" in the same commit, whether they are
+                queued, held or waiting.
             repeats_answers: leave out answers in `resume` that no run waits for. At least one must
                 be left, or a message must be new.
             only_user: the messages come from somebody who is not trusted, such as a browser. Of

@@ -12,6 +12,9 @@ from treadle.core.messages import Message, MessageMetadata, MessagePage
 from treadle.core.run_requests import RunRequest
 from treadle.errors import InvalidValue, shorten
 
+_DIGITS = 10
+"""More than the number of an answer has."""
+
 
 def named(messages: Iterable[Message], run_id: str) -> list[Message]:
     """Return messages with ids, by which they are recognized if the request comes again."""
@@ -25,6 +28,12 @@ def position_of_last(page: MessagePage, messages: Sequence[Message]) -> int | No
     """Return the position of the last message in the thread; None if it is not there."""
     last = messages[-1].id if messages else None
     return next((each.cursor for each in page.messages if each.message.id == last), None)
+
+
+def up_to(page: MessagePage, position: int) -> MessagePage:
+    """Return a page without the messages behind a position, as after a truncation to it."""
+    kept = tuple(each for each in page.messages if each.cursor <= position)
+    return msgspec.structs.replace(page, messages=kept)
 
 
 def new_of(page: MessagePage, messages: Sequence[Message]) -> Sequence[Message]:
@@ -54,10 +63,31 @@ def of_run(messages: Sequence[Message], run_id: str) -> list[Message]:
     begin = len(messages)
     while begin > 0 and messages[begin - 1].role in ("user", "system"):
         begin -= 1
-    return [*messages[:begin], *(_named_after(each, run_id) for each in messages[begin:])]
+    return [*messages[:begin], *(named_after(each, run_id) for each in messages[begin:])]
 
 
-def _named_after(message: Message, run_id: str) -> Message:
+def answer_id(run_id: str, number: int) -> str:
+    """Return the id of the message with the first, second … answer to a run."""
+    return f"{run_id}-answer" if number == 1 else f"{run_id}-answer-{number}"
+
+
+def last_answer(run_id: str, page: MessagePage) -> int:
+    """Return the largest number of an answer to a run in a page; 0 if there is none."""
+    return max((_answer_number(run_id, each.message.id) for each in page.messages), default=0)
+
+
+def _answer_number(run_id: str, message_id: str | None) -> int:
+    """The number for which `answer_id` gives an id; 0 if there is none."""
+    first = answer_id(run_id, 1)
+    if message_id is None or not message_id.startswith(first):
+        return 0
+    text = message_id.removeprefix(f"{first}-") if message_id != first else "1"
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else 0
+    return number if message_id == answer_id(run_id, number) else 0
+
+
+def named_after(message: Message, run_id: str) -> Message:
+    """Return a message that names a run, unless it names another one."""
     metadata = message.metadata or MessageMetadata()
     if metadata.run_id is not None:
         return message

@@ -20,12 +20,16 @@ from treadle.core.mailboxes import MailboxEntry, MailboxState, Send
 from treadle.core.messages import Message, MessagePage
 from treadle.core.queries import Query, Together
 from treadle.core.run_messages import (
+    answer_id,
     is_behind,
+    last_answer,
     named,
+    named_after,
     new_of,
     of_run,
     position_of_last,
     said_by_user,
+    up_to,
     with_messages,
 )
 from treadle.core.run_queries import LoadRun, SearchRuns
@@ -89,7 +93,7 @@ class RunRequests:
         messages = named(messages, wanted.run_id)
         options = (removes_rest, repeats_answers, only_user, sender_id)
         for _ in range(ATTEMPTS - 1):
-            with suppress(AlreadyExists, RunConflict):  # somebody was faster: look again
+            with suppress(AlreadyExists, RunConflict, NotFound):  # somebody was faster: look again
                 return await self._request(wanted, messages, *options)
         return await self._request(wanted, messages, *options)
 
@@ -230,13 +234,16 @@ class RunRequests:
         )
         if earlier is not None:
             return asked, ()
+        last: int | None = None
+        if removes_rest:
+            page, last = await self._up_to_last(thread_id, page, messages)
         unknown = new_of(page, messages)
         new = said_by_user(unknown) if only_user else unknown
         if len(new) < len(unknown):  # the client shows what the thread does not get
             asked = msgspec.structs.replace(asked, is_behind=True)
         answers, waits = await self._find_answered(wanted, repeats_answers, may_be_none=bool(new))
         wanted = msgspec.structs.replace(wanted, resume=answers)
-        cuts = _cuts(wanted, page, messages, waits) if removes_rest else ()
+        cuts = () if last is None else _cuts(wanted, last, waits)
         return asked, (
             CheckRun(run_id=wanted.run_id, thread_id=thread_id),
             *([_create(wanted)] if summary is None else cuts),
@@ -329,7 +336,7 @@ class RunRequests:
         self, run: RunRecord, wait: Wait, message: Message, sender_id: str | None
     ) -> RunRecord:
         """Append the answer, where the agent of a run that goes on looks for it."""
-        [said] = of_run([await self._with_id(message, run)], run.run_id)
+        said = named_after(await self._with_id(message, run), run.run_id)
         end, *others = ends_of(run.thread_id, [wait], sender_id)
         receipt = await self._commit((end, *_append(run.thread_id, [said]), *others))
         ended: RunRecord = receipt.results[0]
@@ -339,17 +346,41 @@ class RunRequests:
         """Return an answer with an id: a run may ask several times, and each answer counts."""
         if message.id is not None:
             return message
-        page = await self._recent_messages(run.thread_id)
-        known = {each.message.id for each in page.messages}
-        name, number = f"{run.run_id}-answer", 1
-        while name in known:
-            number += 1
-            name = f"{run.run_id}-answer-{number}"
-        return msgspec.structs.replace(message, id=name)
+        page, number = MessagePage(has_more=True), 0
+        while page.has_more and not number:
+            page = await self._recent_messages(run.thread_id, page.next_cursor, run.run_id)
+            number = last_answer(run.run_id, page)
+        return msgspec.structs.replace(message, id=answer_id(run.run_id, number + 1))
 
-    async def _recent_messages(self, thread_id: str) -> MessagePage:
-        """The last messages of a thread, newest first, internal ones included."""
-        query = ListMessages(thread_id=thread_id, limit=RECENT, order="desc", visibility=None)
+    async def _up_to_last(
+        self, thread_id: str, recent: MessagePage, messages: Sequence[Message]
+    ) -> tuple[MessagePage, int | None]:
+        """The messages up to the last of some, and its position; all recent ones without it."""
+        page = recent
+        while (last := position_of_last(page, messages)) is None:
+            if not page.has_more or not messages:
+                return recent, None
+            page = await self._recent_messages(thread_id, page.next_cursor)
+        return up_to(page, last), last
+
+    async def _recent_messages(
+        self, thread_id: str, before: int | None = None, run_id: str | None = None
+    ) -> MessagePage:
+        """The last messages of the thread, newest first, internal ones included.
+
+        Args:
+            thread_id: the thread.
+            before: only those before this position.
+            run_id: only those of this run.
+        """
+        query = ListMessages(
+            thread_id=thread_id,
+            before=before,
+            run_id=run_id,
+            limit=RECENT,
+            order="desc",
+            visibility=None,
+        )
         return await self._backend.read(query)
 
     async def _read(self, *queries: Query[Any]) -> tuple[Any, ...]:
@@ -387,16 +418,11 @@ def _create(wanted: RunRequest) -> CreateThread:
     return CreateThread(thread=thread)
 
 
-def _cuts(
-    wanted: RunRequest, page: MessagePage, messages: Sequence[Message], waits: Sequence[Wait]
-) -> tuple[Command[Any], ...]:
-    """Return what removes the messages behind the last of some, and ends the work about them.
+def _cuts(wanted: RunRequest, last: int, waits: Sequence[Wait]) -> tuple[Command[Any], ...]:
+    """Return what removes the messages behind a position, and ends the work about them.
 
     The runs that the request answers go on.
     """
-    last = position_of_last(page, messages)
-    if last is None:
-        return ()
     ends = SupersedeRuns(
         thread_id=wanted.thread_id,
         start=last,
