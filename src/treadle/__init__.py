@@ -5,14 +5,11 @@ import os
 from treadle.backends.base import Capabilities, Durability
 from treadle.backends.registry import find_backend
 from treadle.clock import Clock, new_id, system_clock
-from treadle.core.applying import apply_patch
 from treadle.core.codec import Json, decode, encode
 from treadle.core.commands import Receipt
+from treadle.core.document_expiry import DocumentName
 from treadle.core.documents import CollectionPage, Document, DocumentPage, Stored
-from treadle.core.edits import Truncated
-from treadle.core.endings import Interrupted
 from treadle.core.entry_groups import EntryGroup, GroupCounts
-from treadle.core.expired_documents import DocumentName
 from treadle.core.explaining import Explanation, Obstacle, ObstacleKind
 from treadle.core.following import (
     FollowedItem,
@@ -23,7 +20,16 @@ from treadle.core.following import (
     ThreadReset,
 )
 from treadle.core.hints import Hint, HintKind
+from treadle.core.mailbox_commands import Interrupted
 from treadle.core.mailbox_queries import Claim, FoundEntries, MailboxSummary, MailboxSummaryPage
+from treadle.core.mailbox_reports import (
+    Consumer,
+    Consumers,
+    EntryReport,
+    ErrorCount,
+    ErrorGroup,
+    ErrorGroups,
+)
 from treadle.core.mailboxes import (
     EntryOrigin,
     EntryPage,
@@ -45,17 +51,11 @@ from treadle.core.messages import (
     use_ids,
 )
 from treadle.core.patches import Patch, TrackedPatch
-from treadle.core.reporting import (
-    Consumer,
-    Consumers,
-    EntryReport,
-    ErrorCount,
-    ErrorGroup,
-    ErrorGroups,
-)
+from treadle.core.patching import apply_patch
 from treadle.core.run_queries import FoundRuns, RunKey, RunStats
 from treadle.core.run_requests import Answer, AnsweredRun, RequestedRun, RunRequest
 from treadle.core.runs import RunMeta, RunOrigin, RunPage, RunRecord, RunStatus
+from treadle.core.thread_edits import Truncated
 from treadle.core.thread_summaries import ThreadSummary, ThreadSummaryPage
 from treadle.core.threads import (
     Committed,

@@ -4,9 +4,9 @@
 `Store.purge_threads` commits `PurgeThread`.
 """
 
-from treadle.core.asking_again import SupersedeRuns
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release, Settlement
 from treadle.core.commands import Command, Commands, Receipt, TimedCommand
+from treadle.core.document_expiry import PurgeDocuments
 from treadle.core.documents import (
     CheckDocument,
     CreateDocument,
@@ -16,21 +16,19 @@ from treadle.core.documents import (
     PutDocument,
     TouchDocument,
 )
-from treadle.core.edits import ForkThread, TruncateThread
-from treadle.core.endings import (
+from treadle.core.mailbox_commands import (
     Cancel,
     CancelPending,
-    DeleteMailbox,
+    Enqueue,
+    EnsureMailbox,
     Interrupt,
-    Purge,
     Requeue,
+    Send,
     Supersede,
     Withdraw,
 )
-from treadle.core.expired_documents import PurgeDocuments
-from treadle.core.mailboxes import Enqueue, EnsureMailbox, Send
-from treadle.core.old_threads import PurgeThread
-from treadle.core.pauses import Pause, Resume
+from treadle.core.mailbox_deletion import DeleteMailbox, Purge
+from treadle.core.mailbox_pauses import Pause, Resume
 from treadle.core.restoring import (
     RestoreDocument,
     RestoreEntry,
@@ -38,7 +36,8 @@ from treadle.core.restoring import (
     RestoreRun,
     RestoreThread,
 )
-from treadle.core.runs import CheckRun, CountTokens, DeleteRun, EndWait, UpsertRun
+from treadle.core.run_commands import CheckRun, CountTokens, DeleteRun, EndWait, UpsertRun
+from treadle.core.superseded_runs import SupersedeRuns
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
@@ -49,6 +48,8 @@ from treadle.core.thread_commands import (
     SaveThread,
     UpdateThread,
 )
+from treadle.core.thread_edits import ForkThread, TruncateThread
+from treadle.core.thread_purge import PurgeThread
 
 __all__ = [
     "Ack",

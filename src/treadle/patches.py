@@ -6,7 +6,6 @@ patch = patches.track(patches.Set(("order", "status"), "shipped"), source="shop"
 await store.threads.append("t1", ThreadChangeSet(patches=(patch,)))
 """
 
-from treadle.core.applying import apply_patch, apply_patches
 from treadle.core.patches import (
     Append,
     Decrement,
@@ -23,6 +22,7 @@ from treadle.core.patches import (
     TrackedPatch,
     track,
 )
+from treadle.core.patching import apply_patch, apply_patches
 
 __all__ = [
     "Append",

@@ -3,9 +3,9 @@
 `store.threads`, `store.runs`, `store.mailboxes` and `store.documents` have a method for each.
 """
 
+from treadle.core.document_expiry import ListExpired
 from treadle.core.documents import ListCollections, ListDocuments, LoadDocuments
 from treadle.core.entry_groups import CountGroups
-from treadle.core.expired_documents import ListExpired
 from treadle.core.explaining import ExplainEntry
 from treadle.core.mailbox_queries import (
     CountEntries,
@@ -17,9 +17,9 @@ from treadle.core.mailbox_queries import (
     LoadMailbox,
     SearchEntries,
 )
+from treadle.core.mailbox_reports import ListConsumers, ListErrors, ReportEntries
 from treadle.core.pages import PageQuery
 from treadle.core.queries import Query, TimedQuery
-from treadle.core.reporting import ListConsumers, ListErrors, ReportEntries
 from treadle.core.run_queries import CountRuns, FindActiveRun, ListRuns, LoadRun, SearchRuns
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
 from treadle.core.thread_summaries import ListThreadSummaries, LoadThreadSummary

@@ -25,7 +25,7 @@ from treadle import (
 )
 from treadle.backends.files import _journal
 from treadle.backends.sqlite.backend import SqliteBackend
-from treadle.core.mailboxes import Send
+from treadle.core.mailbox_commands import Send
 
 CALLS = 30
 

@@ -29,7 +29,7 @@ from treadle.backends.files.backend import FilesBackend
 from treadle.backends.files.disk import Bytes, Disk
 from treadle.backends.sqlite.reader import SqliteReader
 from treadle.core.documents import DeleteDocuments, PutDocument
-from treadle.core.mailboxes import Send
+from treadle.core.mailbox_commands import Send
 from treadle.core.thread_commands import DeleteThread, EnsureThread
 from treadle.core.thread_summaries import LoadThreadSummary
 from treadle.store.copying import copy_store

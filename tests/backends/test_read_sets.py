@@ -11,9 +11,10 @@ from treadle import CorruptRecord, RunMeta, Store, Thread, ThreadChangeSet
 from treadle.backends.model.tables import VersionSource
 from treadle.backends.sql.loaded_rows import NotLoaded
 from treadle.backends.sql.working_set import WorkingSet
-from treadle.core.asking_again import SupersedeRuns
 from treadle.core.claims import Ack, ClaimRequest, DeadLetter, ExtendLease, Hold, Nack, Release
 from treadle.core.commands import AnyCommand
+from treadle.core.document_expiry import DocumentName, PurgeDocuments
+from treadle.core.document_keys import KeyRange
 from treadle.core.documents import (
     CheckDocument,
     CreateDocument,
@@ -23,26 +24,25 @@ from treadle.core.documents import (
     PutDocument,
     TouchDocument,
 )
-from treadle.core.edits import ForkThread, TruncateThread
-from treadle.core.endings import (
+from treadle.core.limits import LARGEST_TIME
+from treadle.core.mailbox_commands import (
     Cancel,
     CancelPending,
-    DeleteMailbox,
+    Enqueue,
+    EnsureMailbox,
     Interrupt,
-    Purge,
     Requeue,
+    Send,
     Supersede,
     Withdraw,
 )
-from treadle.core.expired_documents import DocumentName, PurgeDocuments
-from treadle.core.keys import KeyRange
-from treadle.core.limits import LARGEST_TIME
-from treadle.core.mailboxes import SETTLED, Enqueue, EnsureMailbox, Send
-from treadle.core.old_threads import PurgeThread
-from treadle.core.pauses import Pause, Resume
+from treadle.core.mailbox_deletion import DeleteMailbox, Purge
+from treadle.core.mailbox_pauses import Pause, Resume
+from treadle.core.mailboxes import SETTLED
 from treadle.core.read_set import ReadSet
 from treadle.core.restoring import RestoreEntry, RestoreRun
-from treadle.core.runs import CheckRun, CountTokens, DeleteRun, EndWait, UpsertRun
+from treadle.core.run_commands import CheckRun, CountTokens, DeleteRun, EndWait, UpsertRun
+from treadle.core.superseded_runs import SupersedeRuns
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
@@ -53,6 +53,8 @@ from treadle.core.thread_commands import (
     SaveThread,
     UpdateThread,
 )
+from treadle.core.thread_edits import ForkThread, TruncateThread
+from treadle.core.thread_purge import PurgeThread
 from treadle.testing import ManualClock
 from treadle.testing._harness.builders import entry, run, said
 from treadle.testing._harness.sample_data import fill

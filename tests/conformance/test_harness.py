@@ -14,7 +14,6 @@ from hypothesis import settings
 from treadle import Store, Thread
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.clock import Clock
-from treadle.core.asking_again import SupersedeRuns
 from treadle.core.claims import Hold
 from treadle.core.commands import TimedCommand
 from treadle.core.documents import (
@@ -23,7 +22,8 @@ from treadle.core.documents import (
     DeleteDocuments,
     TouchDocument,
 )
-from treadle.core.pauses import Resume
+from treadle.core.mailbox_pauses import Resume
+from treadle.core.superseded_runs import SupersedeRuns
 from treadle.testing import Subject
 from treadle.testing._harness import running
 from treadle.testing._harness.child_process import ChildProcess, Died

@@ -26,24 +26,23 @@ from treadle import (
     open_store,
 )
 from treadle.core import (
-    asking_again,
     claims,
+    document_expiry,
     documents,
-    edits,
-    endings,
-    expired_documents,
-    mailboxes,
-    old_threads,
-    pauses,
+    mailbox_commands,
+    mailbox_deletion,
+    mailbox_pauses,
     restoring,
-    runs,
+    run_commands,
+    superseded_runs,
     taking,
     thread_commands,
-    threads,
+    thread_edits,
+    thread_purge,
 )
 from treadle.core.codec import Model
 from treadle.core.commands import AnyCommand, Command, check_batch, check_command, describe
-from treadle.core.endings import Interrupted
+from treadle.core.mailbox_commands import Interrupted
 from treadle.core.mailboxes import MailboxEntry, Sent
 from treadle.store.documents import DocumentWrites
 from treadle.store.mailbox_writes import MailboxWrites
@@ -157,20 +156,19 @@ def test_all_commands_are_public() -> None:
     defined = {
         value
         for module in (
-            asking_again,
+            superseded_runs,
             claims,
             documents,
-            edits,
-            endings,
-            expired_documents,
-            mailboxes,
-            old_threads,
-            pauses,
+            thread_edits,
+            mailbox_commands,
+            document_expiry,
+            mailbox_deletion,
+            thread_purge,
+            mailbox_pauses,
             restoring,
-            runs,
+            run_commands,
             taking,
             thread_commands,
-            threads,
         )
         for name, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, Command) and not name.startswith("_")

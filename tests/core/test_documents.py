@@ -22,9 +22,9 @@ from treadle import (
     TrackedPatch,
 )
 from treadle.core.commands import AnyCommand, check_command
-from treadle.core.mailboxes import Enqueue, Send
+from treadle.core.mailbox_commands import Enqueue, Send
 from treadle.core.patches import Increment, Insert, Set
-from treadle.core.runs import UpsertRun
+from treadle.core.run_commands import UpsertRun
 from treadle.core.thread_commands import AppendThread, CreateThread, SaveThread
 from treadle.testing._harness.builders import entry, run, said, sets, tracked
 

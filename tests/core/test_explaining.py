@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from treadle import EntryStatus, MailboxEntry, MailboxState, ObstacleKind
 from treadle.core.claims import ClaimRequest, choose
 from treadle.core.explaining import explained
-from treadle.core.pauses import is_paused
+from treadle.core.mailbox_pauses import is_paused
 from treadle.testing._harness.builders import entry
 
 NOW = 1_000

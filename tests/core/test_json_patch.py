@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from tests.core.test_patches import CASES, documents, patches
 from treadle import Patch, PatchError
-from treadle.core.applying import apply_in_slices, completed
 from treadle.core.codec import from_plain
 from treadle.core.json_patch import Edits, pointer
 from treadle.core.patches import Append, Delete, Increment, Insert, MergeObject, Op, Remove, Set
+from treadle.core.patching import apply_in_slices, completed
 from treadle.testing._harness.json_diff import differences
 
 

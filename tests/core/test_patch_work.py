@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from treadle import Patch, PatchError, Thread, apply_patch
-from treadle.core import applying
-from treadle.core.applying import apply_in_slices
+from treadle.core import patching
 from treadle.core.limits import PATCH_WORK, PATH
 from treadle.core.patches import Append, Delete, Increment, Insert, Op, Remove, Set
+from treadle.core.patching import apply_in_slices
 from treadle.testing._harness.builders import tracked
 from treadle.testing._harness.json_diff import same
 from treadle.testing._harness.strategies.models import json_values
@@ -22,14 +22,14 @@ def work_of(document: Any, *ops: Op) -> int:
     """How much work operations are, as far as the size of the input does not account for it."""
     counted = 0
 
-    class Counting(applying._Work):
+    class Counting(patching._Work):
         def add(self, comparisons: int, path: Any) -> None:
             nonlocal counted
             counted += comparisons
             super().add(comparisons, path)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(applying, "_Work", Counting)
+        patched.setattr(patching, "_Work", Counting)
         apply_patch(document, Patch(ops=ops))
     return counted
 
@@ -83,14 +83,14 @@ def test_the_list_itself_searches_for_what_is_not_nested(
 ) -> None:
     """Python looks at an item only if the list takes it for equal."""
     seen: list[Any] = []
-    compare = applying._compare
+    compare = patching._compare
 
     def counting(left: Any, right: Any) -> tuple[bool, int]:
         seen.append(left)
         return compare(left, right)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(applying, "_compare", counting)
+        patched.setattr(patching, "_compare", counting)
         apply_patch(items, Patch((Remove((), value),)))
     assert len(seen) == looks
 
@@ -112,12 +112,12 @@ def test_too_much_work_is_refused_and_the_message_says_what_to_do() -> None:
 
 
 def test_work_comes_in_slices() -> None:
-    items = list(range(applying.SLICE * 3))
+    items = list(range(patching.SLICE * 3))
     assert len(list(apply_in_slices(items, [Patch((Remove((), -1),))]))) == 3
     assert len(list(apply_in_slices([], [Patch((Append((), 1),))]))) == 0
-    many = [Patch((Append((), 1),) * applying.SLICE)]
-    assert len(list(apply_in_slices([], many))) == applying._OP
-    objects: list[Any] = [{}] * applying.SLICE
+    many = [Patch((Append((), 1),) * patching.SLICE)]
+    assert len(list(apply_in_slices([], many))) == patching._OP
+    objects: list[Any] = [{}] * patching.SLICE
     assert len(list(apply_in_slices(objects, [Patch((Remove((), {"a": [1]}),))]))) == 4
 
 
@@ -125,7 +125,7 @@ def test_no_slice_is_much_larger_than_the_others() -> None:
     """Even where each item is taken for equal, or is compared value by value."""
     for items, value in ((TRUE * 100, 1), ([[1, 2]] * 50_000, [1, 3])):
         slices = len(list(apply_in_slices(items, [Patch((Remove((), value),))])))
-        assert slices >= work_of(items, Remove((), value)) // (applying.SLICE + 1_000)
+        assert slices >= work_of(items, Remove((), value)) // (patching.SLICE + 1_000)
 
 
 def test_a_path_with_too_many_segments_creates_nothing() -> None:

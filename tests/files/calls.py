@@ -15,7 +15,7 @@ from treadle.clock import new_token
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import encode
 from treadle.core.commands import AnyCommand, check_batch
-from treadle.core.keys import KeyRange
+from treadle.core.document_keys import KeyRange
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import CorruptRecord
 

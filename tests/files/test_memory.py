@@ -23,7 +23,8 @@ from treadle.backends.files.disk import Bytes, Disk
 from treadle.backends.files.json_files import JsonFiles
 from treadle.backends.model.tables import Put
 from treadle.clock import system_clock
-from treadle.core.mailboxes import MailboxEntry, Send
+from treadle.core.mailbox_commands import Send
+from treadle.core.mailboxes import MailboxEntry
 from treadle.core.thread_commands import AppendThread, CreateThread
 from treadle.core.threads import StoredThread, ThreadChangeSet, ThreadHead
 from treadle.errors import CorruptRecord

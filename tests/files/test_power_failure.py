@@ -23,9 +23,9 @@ from treadle.core.claims import Ack, ClaimRequest
 from treadle.core.codec import encode
 from treadle.core.commands import AnyCommand
 from treadle.core.documents import DeleteDocuments, PutDocument
-from treadle.core.edits import TruncateThread
-from treadle.core.endings import Interrupt, Purge
-from treadle.core.mailboxes import EnsureMailbox, MailboxState, Send
+from treadle.core.mailbox_commands import EnsureMailbox, Interrupt, Send
+from treadle.core.mailbox_deletion import Purge
+from treadle.core.mailboxes import MailboxState
 from treadle.core.messages import Message
 from treadle.core.runs import RunMeta
 from treadle.core.thread_commands import (
@@ -35,6 +35,7 @@ from treadle.core.thread_commands import (
     SaveThread,
     UpdateThread,
 )
+from treadle.core.thread_edits import TruncateThread
 from treadle.core.threads import Thread, ThreadChangeSet
 from treadle.errors import CorruptRecord
 

@@ -15,9 +15,8 @@ from treadle.backends.files._engine import Engine
 from treadle.backends.files.disk import Disk
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import AnyCommand
-from treadle.core.edits import ForkThread, TruncateThread
-from treadle.core.endings import Cancel, Interrupt, Purge
-from treadle.core.mailboxes import Send
+from treadle.core.mailbox_commands import Cancel, Interrupt, Send
+from treadle.core.mailbox_deletion import Purge
 from treadle.core.messages import Message
 from treadle.core.thread_commands import (
     AppendThread,
@@ -26,6 +25,7 @@ from treadle.core.thread_commands import (
     SaveThread,
     UpdateThread,
 )
+from treadle.core.thread_edits import ForkThread, TruncateThread
 from treadle.core.threads import Thread, ThreadChangeSet
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.http.clients_in_process import client
 from treadle import Message, Store, Thread, patches
 from treadle import http as treadle_http
-from treadle.core import applying
+from treadle.core import patching
 from treadle.core.threads import state_in_slices
 from treadle.http import _rebuilding
 from treadle.http._rebuilding import Rebuilding
@@ -22,7 +22,7 @@ SIZE = 10_000
 
 @pytest.fixture
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(applying, "SLICE", 100)
+    monkeypatch.setattr(patching, "SLICE", 100)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ async def test_a_thread_whose_patches_take_too_much_work_is_read_and_repaired(
     pages: httpx.AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(applying, "PATCH_WORK", 5 * SIZE)
+    monkeypatch.setattr(patching, "PATCH_WORK", 5 * SIZE)
     thread = await create(store, removals=6, messages=(Message.user("hi"),))
     shown = (await admin.get("/v1/threads/t")).json()
     assert shown["state"] == thread.state

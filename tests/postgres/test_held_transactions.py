@@ -10,8 +10,8 @@ import pytest
 
 from tests.postgres.activity import until_blocked
 from treadle import Committed, Message, Store, Thread, ThreadChangeSet, open_store
-from treadle.core.endings import Requeue
-from treadle.core.mailboxes import EnsureMailbox, MailboxEntry, MailboxState
+from treadle.core.mailbox_commands import EnsureMailbox, Requeue
+from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.restoring import RestoreEntry, RestoreMailbox
 from treadle.errors import StoreUnavailable
 

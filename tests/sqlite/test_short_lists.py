@@ -15,7 +15,7 @@ from treadle.backends.sql.program import Program, Read
 from treadle.backends.sql.rows import document_list, pair_list
 from treadle.backends.sql.tables import to_json
 from treadle.backends.sqlite._execution import TEXTS, run
-from treadle.core.keys import row_key
+from treadle.core.document_keys import row_key
 
 IDS = ("t", "box", "queued", "held", "r", "no such id")
 PAIRS = [("box", "known"), ("t", "m1")]

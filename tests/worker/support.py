@@ -10,7 +10,7 @@ from treadle import MailboxEntry, Message, Store, ThreadChangeSet
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.claims import ClaimRequest, ExtendLease
 from treadle.core.commands import Commands, Receipt
-from treadle.core.endings import Purge
+from treadle.core.mailbox_deletion import Purge
 from treadle.core.mailbox_queries import LoadEntry
 from treadle.core.queries import Query
 from treadle.testing import ManualClock

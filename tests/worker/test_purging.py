@@ -16,8 +16,8 @@ from tests.worker.support import (
 )
 
 from treadle import Store, StoreUnavailable
-from treadle.core.endings import Purge
-from treadle.core.expired_documents import PurgeDocuments
+from treadle.core.document_expiry import PurgeDocuments
+from treadle.core.mailbox_deletion import Purge
 from treadle.testing import ManualClock
 from treadle.worker import Done, Outage, Purged, Worker
 

@@ -22,7 +22,7 @@ from tests.worker.support import (
 
 from treadle import MailboxEntry, Store, StoreUnavailable, Thread, open_store
 from treadle.core.commands import Commands, Receipt
-from treadle.core.endings import Cancel
+from treadle.core.mailbox_commands import Cancel
 from treadle.core.mailbox_queries import LoadClaims
 from treadle.core.queries import Query, Together
 from treadle.core.taking import Take

@@ -7,8 +7,8 @@ from typing import Any, assert_never
 
 from treadle.backends._watch import Watch
 from treadle.backends.model.tables import Change
+from treadle.core.document_keys import split_row_key
 from treadle.core.hints import ANYTHING, Hint, HintKind
-from treadle.core.keys import split_row_key
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import StoreClosed
 

@@ -77,13 +77,14 @@ class Guarantee(Enum):
     """`wait` returns when an entry is claimable, becomes due or is sent. It may return early, but
     never much later."""
     THREADS_ARE_WHAT_WAS_APPENDED = 13
-    """Threads change as the commands of `treadle.core.thread_commands` and
-    `treadle.core.edits` say: a known message id is skipped, a snapshot replaces the state.
-    `ListDeltas` returns every change since a version, or None."""
+    """Threads change as `treadle.core.thread_commands` and `treadle.core.thread_edits` say: a known
+    message id is skipped, a snapshot replaces the state. `ListDeltas` returns every change since a
+    version, or None."""
     RUNS_FOLLOW_THEIR_THREADS = 14
-    """Runs change as `treadle.core.runs` says: appends record them, and the first parent wins."""
+    """Runs change as `treadle.core.runs` and `treadle.core.run_commands` say: appends record them,
+    and the first parent wins."""
     ENTRIES_MOVE_BY_RULE = 15
-    """Entries change as the commands of `treadle.core.mailboxes` and `treadle.core.claims` say: a
+    """Entries change as `treadle.core.mailbox_commands` and `treadle.core.claims` say: a
     settlement needs the token, an ended entry stays as it is, an interrupt supersedes entries of
     older generations."""
     WORK_COMES_IN_ONCE = 16

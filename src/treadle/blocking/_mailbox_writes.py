@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from treadle.blocking._portal import Portal
 from treadle.core.codec import Json
-from treadle.core.endings import Interrupted
+from treadle.core.mailbox_commands import Interrupted
 from treadle.core.mailboxes import (
     SETTLED,
     EntryOrigin,

@@ -15,6 +15,7 @@ from treadle.core.mailbox_queries import (
     MailboxKey,
     MailboxSummaryPage,
 )
+from treadle.core.mailbox_reports import Consumers, EntryReport, ErrorGroups
 from treadle.core.mailboxes import (
     EntryOrigin,
     EntryPage,
@@ -25,7 +26,6 @@ from treadle.core.mailboxes import (
     MailboxStats,
 )
 from treadle.core.pages import Order
-from treadle.core.reporting import Consumers, EntryReport, ErrorGroups
 from treadle.store import mailboxes as original
 
 

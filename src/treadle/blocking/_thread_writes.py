@@ -7,8 +7,8 @@ from msgspec import UNSET, UnsetType
 
 from treadle.blocking._portal import Portal
 from treadle.core.codec import Json
-from treadle.core.edits import Truncated
 from treadle.core.messages import Message
+from treadle.core.thread_edits import Truncated
 from treadle.core.threads import Committed, Thread, ThreadChangeSet
 from treadle.store import thread_writes as original
 

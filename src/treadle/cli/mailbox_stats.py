@@ -8,7 +8,7 @@ from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.output import time_text, write_json, write_line, write_table
 from treadle.cli.terminal.tables import Column
 from treadle.core.codec import to_plain
-from treadle.core.reporting import EntryReport
+from treadle.core.mailbox_reports import EntryReport
 
 _STATUSES = (Column("status", whole=True), Column("entries", right=True))
 _WAITING = (Column("of these", whole=True), Column("entries", right=True), Column("since"))

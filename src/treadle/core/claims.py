@@ -5,13 +5,13 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from treadle.core.closing import ClosingRows, close_answered, close_runs
 from treadle.core.codec import Model
 from treadle.core.commands import TimedCommand
 from treadle.core.ids import EntryId, MailboxId
 from treadle.core.limits import LARGEST_TIME, Bound, Time, later
 from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxRows, failed, moved
 from treadle.core.read_set import ReadSet
+from treadle.core.run_closing import ClosingRows, close_answered, close_runs
 from treadle.errors import ClaimConflict, InvalidValue, NotFound, shorten
 
 TurnOrder: TypeAlias = tuple[int, int, int, int, int, str]
@@ -132,9 +132,10 @@ def choose(
     """The claim rule: the entries that a request gets out of all `entries`, best first.
 
     It gets at most one from each mailbox, and none from a mailbox in which a lease is live. From a
-    mailbox that is `paused` it gets nothing (`treadle.core.pauses.is_paused`). From any other
-    mailbox it gets the first that is due, in the order of their turns; a retry that keeps its order
-    and is not due holds back those behind it. An entry that is asked for by its id need not be due.
+    mailbox that is `paused` it gets nothing; see `treadle.core.mailbox_pauses.is_paused`. From any
+    other mailbox it gets the first that is due, in the order of their turns; a retry that keeps its
+    order and is not due holds back those behind it. An entry that is asked for by its id need not
+    be due.
     """
     mailboxes: dict[str, list[MailboxEntry]] = {}
     for entry in entries:

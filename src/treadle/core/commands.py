@@ -1,6 +1,6 @@
 """Commands: everything that can be written, as values. A batch of them commits as one.
 
-Each command is defined beside the model that it changes, such as in `thread_commands` or `runs`.
+Each command is defined beside the model that it changes, such as in `thread_commands` or `claims`.
 """
 
 from functools import cache

@@ -9,8 +9,7 @@ from msgspec import Meta
 
 from treadle.core.codec import Json, Model, always_encoded
 from treadle.core.commands import TimedCommand, name_of
-from treadle.core.ids import CollectionId
-from treadle.core.keys import (
+from treadle.core.document_keys import (
     Key,
     KeyRange,
     check_key,
@@ -20,6 +19,7 @@ from treadle.core.keys import (
     key_range,
     row_key,
 )
+from treadle.core.ids import CollectionId
 from treadle.core.limits import (
     LARGEST_TIME,
     Bound,

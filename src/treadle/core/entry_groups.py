@@ -8,6 +8,7 @@ from treadle.core.claims import is_claimable
 from treadle.core.codec import Model, always_encoded
 from treadle.core.ids import MailboxId
 from treadle.core.limits import COUNTED, Bound, Count, Time, clamp_counted
+from treadle.core.mailbox_pauses import is_paused
 from treadle.core.mailboxes import (
     SETTLED,
     STATUSES,
@@ -16,7 +17,6 @@ from treadle.core.mailboxes import (
     MailboxRows,
     listing_order,
 )
-from treadle.core.pauses import is_paused
 from treadle.core.queries import TimedQuery
 
 EntryGroup = Literal["due", "scheduled", "retrying", "paused", "claimed", "dead", "ended"]

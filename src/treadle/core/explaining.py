@@ -15,8 +15,8 @@ from treadle.core.claims import (
 from treadle.core.codec import Model, always_encoded
 from treadle.core.ids import EntryId
 from treadle.core.limits import Time
+from treadle.core.mailbox_pauses import is_paused
 from treadle.core.mailboxes import MailboxEntry, MailboxState, is_terminal
-from treadle.core.pauses import is_paused
 from treadle.core.queries import TimedQuery
 
 ObstacleKind = Literal[

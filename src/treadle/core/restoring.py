@@ -1,8 +1,8 @@
 """Restoring: commands that put rows as they are, whatever was there, for copies of stores."""
 
 from treadle.core.commands import Command
+from treadle.core.document_keys import check_key, row_key
 from treadle.core.documents import Document, DocumentRows
-from treadle.core.keys import check_key, row_key
 from treadle.core.mailboxes import MailboxEntry, MailboxRows, MailboxState, put_first_state
 from treadle.core.read_set import ReadSet
 from treadle.core.runs import RunRecord, RunRows

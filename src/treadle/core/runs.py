@@ -1,18 +1,17 @@
-"""Runs: the record of each execution of an agent, and how an append updates it."""
+"""Runs: the record of each execution of an agent, and how an append updates it.
 
-from typing import Any, Literal, Protocol
+The commands about them are in `treadle.core.run_commands`.
+"""
+
+from typing import Literal, Protocol
 
 import msgspec
 
 from treadle.core.codec import Json, Model, always_encoded
-from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import EntryId, RunId, ThreadId
 from treadle.core.limits import Count, Time
-from treadle.core.mailboxes import MailboxRows, is_terminal
 from treadle.core.pages import Page
-from treadle.core.read_set import ReadSet
 from treadle.core.rows import Table
-from treadle.errors import AlreadyExists, InvalidValue, NotFound, RunConflict, shorten
 
 RunOrigin = Literal["user", "subagent", "ag_ui", "ai_sdk", "a2a", "internal"]
 """Who asked for a run: a user, another agent, or a protocol's client."""
@@ -96,19 +95,6 @@ class RunRows(Protocol):
         ...
 
 
-class WaitRows(MailboxRows, RunRows, Protocol):
-    """The rows that are needed to end a wait."""
-
-
-class CountRows(WaitRows, Protocol):
-    """The rows that are needed to count the tokens of a run, which may have no record."""
-
-    @property
-    def threads(self) -> Table[Any]:
-        """All threads."""
-        ...
-
-
 # --- rules ----------------------------------------------------------------------------------------
 
 
@@ -172,193 +158,3 @@ def _updated(
 
 def _first(earlier: str | None, later: str | None) -> str | None:
     return later if earlier is None else earlier
-
-
-# --- commands -------------------------------------------------------------------------------------
-
-
-class UpsertRun(TimedCommand[None], frozen=True, kw_only=True):
-    """Inserts or replaces a run's record as a whole. Result: None.
-
-    Its times stay as they are, except those that are 0, which are set.
-    """
-
-    run: RunRecord
-
-    def touches(self, read_set: ReadSet) -> None:
-        """The run, and its thread, by whose owner the run is found."""
-        read_set.runs.add(self.run.run_id)
-        read_set.threads.add(self.run.thread_id)
-
-    def apply(self, rows: RunRows, now: int) -> None:
-        """Put the record, with the times that it lacks."""
-        run = self.run
-        if not run.created_at or not run.updated_at:
-            known = rows.runs.get(run.run_id)
-            began = run.created_at or (known.created_at if known else now)
-            changed = run.updated_at or now
-            run = msgspec.structs.replace(run, created_at=began, updated_at=changed)
-        rows.runs.put(run.run_id, run)
-
-
-class CheckRun(Command[None], frozen=True, kw_only=True):
-    """Lets its batch commit only if a run belongs to a thread, or does not exist. Result: None.
-
-    A write of the batch could otherwise move the run to that thread. Fails with `AlreadyExists`.
-    """
-
-    run_id: RunId
-    thread_id: ThreadId
-
-    def touches(self, read_set: ReadSet) -> None:
-        """The run."""
-        read_set.runs.add(self.run_id)
-
-    def apply(self, rows: RunRows, now: int) -> None:
-        """Compare the threads."""
-        run = rows.runs.get(self.run_id)
-        if run is not None and run.thread_id != self.thread_id:
-            raise AlreadyExists("run", self.run_id, "another thread has it; use another id")
-
-
-class EndWait(TimedCommand[RunRecord], frozen=True, kw_only=True):
-    """Ends the wait of a run: it got its answer, or needs none. Result: its record after that.
-
-    It is done, or goes on. Fails with `NotFound`, or with `RunConflict` if it does not wait, or
-    if the entry that it is to go on with has ended.
-    """
-
-    run_id: RunId
-    status: Literal["running", "done"] = "done"
-    termination_code: str | None = None
-    termination_detail: str | None = None
-    answered_by: str | None = None
-    entry_id: EntryId | None = None
-
-    def touches(self, read_set: ReadSet) -> None:
-        """The run, and the entry that it goes on with."""
-        read_set.runs.add(self.run_id)
-        if self.entry_id is not None:
-            read_set.entries.add(self.entry_id)
-
-    def apply(self, rows: WaitRows, now: int) -> RunRecord:
-        """Put the record, if the run waits."""
-        run = rows.runs.get(self.run_id)
-        if run is None:
-            raise NotFound("run", self.run_id)
-        if run.status != "waiting":
-            raise RunConflict(self.run_id, run.status, run.termination_code)
-        self._require_entry(rows)
-        ended = msgspec.structs.replace(
-            run,
-            status=self.status,
-            termination_code=self.termination_code,
-            termination_detail=self.termination_detail,
-            updated_at=now,
-            answered_by=self.answered_by,
-            has_answer=self.status == "running",
-        )
-        rows.runs.put(self.run_id, ended)
-        return ended
-
-    def _require_entry(self, rows: WaitRows) -> None:
-        if self.status != "running" or self.entry_id is None:
-            return
-        entry = rows.entries.get(self.entry_id)
-        if entry is None or is_terminal(entry):
-            reason = f"its entry {shorten(self.entry_id)} has ended; end its wait as 'done'"
-            raise RunConflict(self.run_id, "waiting", cannot_go_on=reason)
-
-
-class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
-    """Raises what a run has used to at least these tokens. Result: whether there is such a run.
-
-    It lowers nothing, so it may be committed again, even by a process that holds no claim.
-    """
-
-    run_id: RunId
-    input_tokens: Count = 0
-    output_tokens: Count = 0
-    ends_run: bool = False
-    """A run that is "running" is done with it. One that waits goes on waiting.
-
-    One that was answered and has not gone on since is "answered".
-    """
-    thread_id: ThreadId | None = None
-    """Only if the run belongs to this thread; None: whichever it belongs to."""
-    first: RunRecord | None = None
-    """The record that is put before, if the run has none.
-
-    If the entry that this record names has ended, so has the run, as if it had been there then. If
-    neither that entry nor the thread exists, none is put: they were deleted, as by an erasure.
-    """
-
-    def check(self) -> None:
-        """Refuse the record of another run."""
-        if self.first is not None and self.first.run_id != self.run_id:
-            raise InvalidValue("countTokens.first.run_id", f"it must be {shorten(self.run_id)}")
-
-    def touches(self, read_set: ReadSet) -> None:
-        """The run, and what decides whether a new record is put, and is active."""
-        read_set.runs.add(self.run_id)
-        if self.first is not None:
-            read_set.threads.add(self.first.thread_id)
-            if self.first.source_mailbox_entry_id is not None:
-                read_set.entries.add(self.first.source_mailbox_entry_id)
-
-    def apply(self, rows: CountRows, now: int) -> bool:
-        """Put the record, if that changes it."""
-        known = rows.runs.get(self.run_id)
-        run = self._first(rows, now) if known is None else known
-        if run is None or self.thread_id not in (None, run.thread_id):
-            return False
-        ends = self.ends_run and run.status == "running"
-        counted = msgspec.structs.replace(
-            run,
-            status="done" if ends else run.status,
-            termination_code=ANSWERED if ends and run.has_answer else run.termination_code,
-            has_answer=run.has_answer and not ends,
-            input_tokens=max(run.input_tokens, self.input_tokens),
-            output_tokens=max(run.output_tokens, self.output_tokens),
-        )
-        if counted != known:
-            rows.runs.put(self.run_id, msgspec.structs.replace(counted, updated_at=now))
-        return True
-
-    def _first(self, rows: CountRows, now: int) -> RunRecord | None:
-        if self.first is None:
-            return None
-        first = msgspec.structs.replace(self.first, created_at=now, updated_at=now)
-        if first.source_mailbox_entry_id is None:
-            return first
-        entry = rows.entries.get(first.source_mailbox_entry_id)
-        if entry is None and first.thread_id not in rows.threads:
-            return None
-        if entry is None:  # it was deleted, with its mailbox
-            return msgspec.structs.replace(first, status="done", termination_code="cancelled")
-        if not is_terminal(entry):
-            return first
-        is_accepted = entry.status == "accepted"
-        return msgspec.structs.replace(
-            first,
-            status="done",
-            termination_code=None if is_accepted else entry.status,
-            termination_detail=None if is_accepted else entry.last_error,
-        )
-
-
-class DeleteRun(Command[bool], frozen=True, kw_only=True):
-    """Deletes a run's record. Result: whether it existed."""
-
-    run_id: RunId
-
-    def touches(self, read_set: ReadSet) -> None:
-        """The run."""
-        read_set.runs.add(self.run_id)
-
-    def apply(self, rows: RunRows, now: int) -> bool:
-        """Remove the record."""
-        existed = self.run_id in rows.runs
-        if existed:
-            rows.runs.remove(self.run_id)
-        return existed

@@ -15,8 +15,8 @@ from treadle.core.claims import (
 from treadle.core.commands import TimedCommand
 from treadle.core.ids import EntryId
 from treadle.core.limits import Bound
+from treadle.core.mailbox_pauses import is_paused
 from treadle.core.mailboxes import MailboxEntry
-from treadle.core.pauses import is_paused
 from treadle.core.read_set import ReadSet
 
 

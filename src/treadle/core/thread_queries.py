@@ -4,8 +4,8 @@ from treadle.core.ids import RunId, ThreadId
 from treadle.core.limits import LARGEST_TIME, Bound, clamp_page
 from treadle.core.messages import Message, MessagePage, Visibility, page_messages
 from treadle.core.pages import Order, PageQuery, page_of
-from treadle.core.past import as_of
 from treadle.core.queries import Query
+from treadle.core.thread_versions import as_of
 from treadle.core.threads import (
     ThreadDelta,
     ThreadHead,

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from treadle.core.applying import apply_in_slices, completed
 from treadle.core.codec import Json, SortedModel, always_encoded
 from treadle.core.ids import OptionalRunId, RunId, ThreadId
 from treadle.core.limits import Count, Length, Time, Version, next_number
@@ -14,6 +13,7 @@ from treadle.core.message_times import MessageTimes, grown, renewed
 from treadle.core.messages import Message, StoredMessage, new_messages
 from treadle.core.pages import Page
 from treadle.core.patches import TrackedPatch, check_paths
+from treadle.core.patching import apply_in_slices, completed
 from treadle.core.rows import Table
 from treadle.core.runs import RunMeta, RunRows
 from treadle.errors import InvalidValue, NotFound, PatchError, VersionConflict, shorten

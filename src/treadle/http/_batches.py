@@ -11,7 +11,7 @@ from treadle import commands
 from treadle.clock import new_id, new_token
 from treadle.core.codec import Json, Model
 from treadle.core.commands import Command, Commands, describe
-from treadle.core.mailboxes import Send
+from treadle.core.mailbox_commands import Send
 from treadle.core.taking import Take
 from treadle.errors import InvalidValue, TreadleError, shorten
 from treadle.http._call import Call

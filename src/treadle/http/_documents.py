@@ -6,6 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.core.codec import Json
+from treadle.core.document_keys import Key
 from treadle.core.documents import (
     CollectionPage,
     DeleteDocument,
@@ -16,7 +17,6 @@ from treadle.core.documents import (
     ListDocuments,
     Stored,
 )
-from treadle.core.keys import Key
 from treadle.core.limits import Time, Version
 from treadle.errors import InvalidValue, NotFound, shorten
 from treadle.http._call import Call

@@ -8,10 +8,10 @@ from starlette.responses import Response
 
 from treadle.clock import new_id
 from treadle.core.codec import Json
-from treadle.core.edits import Truncated, TruncateThread
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Length, Version
 from treadle.core.runs import RunRecord
+from treadle.core.thread_edits import Truncated, TruncateThread
 from treadle.core.thread_summaries import LoadThreadSummary, ThreadSummary
 from treadle.core.threads import Committed, ThreadChangeSet
 from treadle.errors import NotFound

@@ -1,10 +1,10 @@
 """Operations on entries of mailboxes: look, explain, and end without a claim."""
 
-from treadle.core.endings import Cancel, Requeue, Supersede
 from treadle.core.explaining import ExplainEntry, Explanation
+from treadle.core.mailbox_commands import Cancel, Requeue, Supersede
 from treadle.core.mailbox_queries import FoundEntries, LoadEntry, SearchEntries
+from treadle.core.mailbox_reports import EntryReport, ReportEntries
 from treadle.core.mailboxes import MailboxEntry
-from treadle.core.reporting import EntryReport, ReportEntries
 from treadle.http._handlers import ask, ask_for, write_to
 from treadle.http._operation import Operation
 from treadle.http._owners import ALL, OWN_ENTRY

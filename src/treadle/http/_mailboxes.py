@@ -7,16 +7,17 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.core.codec import Json, Model, always_encoded
-from treadle.core.endings import (
-    CancelPending,
-    DeleteMailbox,
-    Interrupt,
-    Interrupted,
-    Purge,
-    Withdraw,
-)
 from treadle.core.ids import EntryId
 from treadle.core.limits import Bound, Count, Generation, Headers, Priority, Time
+from treadle.core.mailbox_commands import (
+    CancelPending,
+    EnsureMailbox,
+    Interrupt,
+    Interrupted,
+    Withdraw,
+)
+from treadle.core.mailbox_deletion import DeleteMailbox, Purge
+from treadle.core.mailbox_pauses import Pause, Resume
 from treadle.core.mailbox_queries import (
     FoundEntries,
     ListMailboxSummaries,
@@ -24,8 +25,8 @@ from treadle.core.mailbox_queries import (
     MailboxSummaryPage,
     SearchEntries,
 )
+from treadle.core.mailbox_reports import EntryReport, ReportEntries
 from treadle.core.mailboxes import (
-    EnsureMailbox,
     EntryOrigin,
     EntryPage,
     EntryStatus,
@@ -33,8 +34,6 @@ from treadle.core.mailboxes import (
     MailboxState,
     Sent,
 )
-from treadle.core.pauses import Pause, Resume
-from treadle.core.reporting import EntryReport, ReportEntries
 from treadle.core.run_queries import FindActiveRun
 from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call

@@ -13,7 +13,6 @@ from typing import cast
 
 import msgspec
 
-from treadle.core.applying import apply_in_slices
 from treadle.core.codec import Json
 from treadle.core.following import LiveValue
 from treadle.core.json_patch import Edits
@@ -23,14 +22,15 @@ from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.messages import Message
 from treadle.core.patches import TrackedPatch
+from treadle.core.patching import apply_in_slices
 from treadle.core.run_queries import LoadRun
 from treadle.core.run_requests import RequestedRun
+from treadle.core.run_waits import asks_nobody
 from treadle.core.runs import RunRecord
 from treadle.core.thread_queries import ListDeltas, ListMessages, LoadThread
 from treadle.core.thread_summaries import LoadThreadSummary, ThreadSummary
 from treadle.core.threads import Thread, ThreadDelta
 from treadle.core.turns import whole_of
-from treadle.core.waits import asks_nobody
 from treadle.errors import NotFound, PatchError
 from treadle.http._call import Call
 from treadle.http._errors import failure_of

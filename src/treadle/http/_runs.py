@@ -6,11 +6,12 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.core.codec import Model, always_encoded
-from treadle.core.endings import Cancel
 from treadle.core.ids import RunId, ThreadId
 from treadle.core.limits import Bound
+from treadle.core.mailbox_commands import Cancel
 from treadle.core.mailbox_queries import LoadEntry
 from treadle.core.mailboxes import is_terminal
+from treadle.core.run_commands import DeleteRun, EndWait
 from treadle.core.run_queries import (
     CountRuns,
     FindActiveRun,
@@ -19,15 +20,7 @@ from treadle.core.run_queries import (
     RunStats,
     SearchRuns,
 )
-from treadle.core.runs import (
-    DeleteRun,
-    EndWait,
-    RunOrigin,
-    RunPage,
-    RunRecord,
-    RunStatus,
-    is_active,
-)
+from treadle.core.runs import RunOrigin, RunPage, RunRecord, RunStatus, is_active
 from treadle.core.usage import SumUsage, UsageReport
 from treadle.errors import InvalidValue, NotFound, RunConflict
 from treadle.http._call import Call

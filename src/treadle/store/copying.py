@@ -16,8 +16,8 @@ import msgspec
 from treadle.core.codec import Model
 from treadle.core.commands import AnyCommand
 from treadle.core.cursors import CursorPage
+from treadle.core.document_keys import Key
 from treadle.core.documents import Document
-from treadle.core.keys import Key
 from treadle.core.limits import PAGE
 from treadle.core.restoring import (
     RestoreDocument,

@@ -7,6 +7,8 @@ from msgspec import UNSET, UnsetType
 
 from treadle.backends.base import Backend
 from treadle.core.codec import Json
+from treadle.core.document_expiry import DocumentName, ListExpired, PurgeDocuments
+from treadle.core.document_keys import Key
 from treadle.core.documents import (
     KEYS,
     CheckDocument,
@@ -24,8 +26,6 @@ from treadle.core.documents import (
     Stored,
     TouchDocument,
 )
-from treadle.core.expired_documents import DocumentName, ListExpired, PurgeDocuments
-from treadle.core.keys import Key
 from treadle.core.pages import Order
 from treadle.core.queries import check_query
 from treadle.errors import InvalidValue, shorten

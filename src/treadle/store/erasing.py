@@ -10,8 +10,8 @@ from treadle.backends.base import Backend, LeavesTraces
 from treadle.core.codec import Model, always_encoded, to_plain
 from treadle.core.commands import Command, Commands, Receipt
 from treadle.core.documents import DeleteDocument, DeleteDocuments
-from treadle.core.endings import DeleteMailbox
 from treadle.core.limits import PAGE, Count
+from treadle.core.mailbox_deletion import DeleteMailbox
 from treadle.core.mailbox_queries import CountEntries, LoadMailbox, SearchEntries
 from treadle.core.queries import Together
 from treadle.core.run_queries import CountRuns, SearchRuns

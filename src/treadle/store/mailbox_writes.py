@@ -6,29 +6,28 @@ from typing import cast
 from treadle.clock import new_id, new_token
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release, claim_of
 from treadle.core.codec import Json, Model, checked, to_plain
-from treadle.core.endings import (
+from treadle.core.mailbox_commands import (
     Cancel,
     CancelPending,
-    DeleteMailbox,
+    Enqueue,
+    EnsureMailbox,
     Interrupt,
     Interrupted,
-    Purge,
     Requeue,
+    Send,
     Supersede,
     Withdraw,
 )
+from treadle.core.mailbox_deletion import DeleteMailbox, Purge
+from treadle.core.mailbox_pauses import Pause, Resume
 from treadle.core.mailboxes import (
     SETTLED,
-    Enqueue,
-    EnsureMailbox,
     EntryOrigin,
     EntryStatus,
     MailboxEntry,
     MailboxState,
-    Send,
     Sent,
 )
-from treadle.core.pauses import Pause, Resume
 from treadle.core.queries import as_optional_tuple
 from treadle.core.taking import Take
 from treadle.errors import InvalidValue

@@ -25,6 +25,14 @@ from treadle.core.mailbox_queries import (
     MailboxSummaryPage,
     SearchEntries,
 )
+from treadle.core.mailbox_reports import (
+    Consumers,
+    EntryReport,
+    ErrorGroups,
+    ListConsumers,
+    ListErrors,
+    ReportEntries,
+)
 from treadle.core.mailboxes import (
     EntryOrigin,
     EntryPage,
@@ -36,14 +44,6 @@ from treadle.core.mailboxes import (
 )
 from treadle.core.pages import Order
 from treadle.core.queries import as_optional_tuple, as_tuple, check_query
-from treadle.core.reporting import (
-    Consumers,
-    EntryReport,
-    ErrorGroups,
-    ListConsumers,
-    ListErrors,
-    ReportEntries,
-)
 from treadle.store.mailbox_writes import MailboxWrites
 from treadle.store.writes import NewWrite
 

@@ -6,11 +6,12 @@ from typing import Any, TypeAlias
 import msgspec
 
 from treadle.backends.base import Backend
+from treadle.core.document_keys import check_key
 from treadle.core.documents import DocumentPage, ListCollections, ListDocuments, LoadDocuments
-from treadle.core.keys import check_key
 from treadle.core.limits import PAGE
 from treadle.core.queries import Query, Together
-from treadle.core.runs import DeleteRun, RunRecord
+from treadle.core.run_commands import DeleteRun
+from treadle.core.runs import RunRecord
 from treadle.core.thread_summaries import ListThreadSummaries, ThreadSummary, ThreadSummaryPage
 from treadle.errors import CorruptRecord, InvalidValue
 

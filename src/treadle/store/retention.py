@@ -11,10 +11,10 @@ from treadle.core.codec import Model, always_encoded
 from treadle.core.commands import Commands, Receipt
 from treadle.core.limits import LARGEST_TIME, PAGE, Count
 from treadle.core.mailbox_queries import CountEntries, LoadMailbox, SearchEntries
-from treadle.core.old_threads import PurgeThread, last_written
 from treadle.core.queries import Together
 from treadle.core.run_queries import FindActiveRun, FoundRuns, SearchRuns
 from treadle.core.runs import is_active
+from treadle.core.thread_purge import PurgeThread, last_written
 from treadle.core.thread_summaries import ListThreadSummaries, LoadThreadSummary, ThreadSummary
 from treadle.errors import CorruptRecord, InvalidValue, shorten
 from treadle.store.ownership import (

@@ -4,7 +4,7 @@ from typing import cast
 
 from treadle.core.codec import checked
 from treadle.core.ids import check_ids
-from treadle.core.mailboxes import Send
+from treadle.core.mailbox_commands import Send
 from treadle.core.messages import Message
 from treadle.core.run_requests import Answer, RunRequest
 from treadle.errors import InvalidValue, shorten

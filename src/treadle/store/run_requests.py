@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 
 from treadle.backends.base import Backend
-from treadle.core.asking_again import SupersedeRuns
 from treadle.core.codec import to_plain
 from treadle.core.commands import Command, Commands, Receipt
-from treadle.core.edits import TruncateThread
+from treadle.core.mailbox_commands import Send
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
-from treadle.core.mailboxes import MailboxEntry, MailboxState, Send
+from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.messages import Message, MessagePage
 from treadle.core.queries import Query, Together
+from treadle.core.run_commands import CheckRun
 from treadle.core.run_messages import (
     answer_id,
     is_behind,
@@ -34,12 +34,14 @@ from treadle.core.run_messages import (
 )
 from treadle.core.run_queries import LoadRun, SearchRuns
 from treadle.core.run_requests import Answer, AnsweredRun, RequestedRun, RunRequest, request_in
-from treadle.core.runs import CheckRun, RunRecord
+from treadle.core.run_waits import Wait, asked_ids, ends_of, is_answer_to, wait_of
+from treadle.core.runs import RunRecord
+from treadle.core.superseded_runs import SupersedeRuns
 from treadle.core.thread_commands import AppendThread, CreateThread
+from treadle.core.thread_edits import TruncateThread
 from treadle.core.thread_queries import ListMessages
 from treadle.core.thread_summaries import LoadThreadSummary, ThreadSummary
 from treadle.core.threads import Thread, ThreadChangeSet
-from treadle.core.waits import Wait, asked_ids, ends_of, is_answer_to, wait_of
 from treadle.errors import (
     AlreadyExists,
     InvalidValue,

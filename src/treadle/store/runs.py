@@ -10,6 +10,7 @@ from treadle.core.ids import check_id
 from treadle.core.messages import Message
 from treadle.core.pages import Order
 from treadle.core.queries import as_optional_tuple, check_query
+from treadle.core.run_commands import CheckRun, CountTokens, DeleteRun, EndWait, UpsertRun
 from treadle.core.run_queries import (
     CountRuns,
     FindActiveRun,
@@ -27,17 +28,7 @@ from treadle.core.run_requests import (
     RequestedRun,
     RunRequest,
 )
-from treadle.core.runs import (
-    CheckRun,
-    CountTokens,
-    DeleteRun,
-    EndWait,
-    RunOrigin,
-    RunPage,
-    RunRecord,
-    RunStatus,
-    UpsertRun,
-)
+from treadle.core.runs import RunOrigin, RunPage, RunRecord, RunStatus
 from treadle.core.usage import SumUsage, UsageKey, UsageReport
 from treadle.errors import InvalidValue
 from treadle.store.run_arguments import (

@@ -5,7 +5,6 @@ from typing import cast, overload
 from msgspec import UNSET, UnsetType
 
 from treadle.core.codec import Json
-from treadle.core.edits import ForkThread, Truncated, TruncateThread
 from treadle.core.messages import Message
 from treadle.core.thread_commands import (
     AppendThread,
@@ -16,6 +15,7 @@ from treadle.core.thread_commands import (
     SaveThread,
     UpdateThread,
 )
+from treadle.core.thread_edits import ForkThread, Truncated, TruncateThread
 from treadle.core.threads import (
     Committed,
     Thread,

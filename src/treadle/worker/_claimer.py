@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from treadle.backends.cancellation import shielded
+from treadle.core.mailbox_pauses import is_paused
 from treadle.core.mailboxes import UNFINISHED, MailboxEntry
-from treadle.core.pauses import is_paused
 from treadle.errors import CorruptRecord
 from treadle.store.pages import every_by_cursor
 from treadle.worker._attempt import Attempt

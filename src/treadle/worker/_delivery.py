@@ -10,8 +10,8 @@ from treadle.backends.cancellation import shielded
 from treadle.core.claims import Ack, DeadLetter, Hold, Nack, Release
 from treadle.core.codec import check_integer
 from treadle.core.commands import AnyCommand, Commands, Receipt
+from treadle.core.mailbox_pauses import Pause
 from treadle.core.mailboxes import MailboxEntry
-from treadle.core.pauses import Pause
 from treadle.core.taking import Take
 from treadle.core.threads import ThreadHead
 from treadle.store.batch import Batch, Commit

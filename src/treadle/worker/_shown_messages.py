@@ -2,7 +2,7 @@
 
 import logging
 
-from treadle.core.endings import INTERRUPT_REASON
+from treadle.core.mailbox_commands import INTERRUPT_REASON
 from treadle.core.mailbox_queries import LoadEntry
 from treadle.core.messages import Message, MessageMetadata, MessagePage
 from treadle.core.run_requests import RunRequest

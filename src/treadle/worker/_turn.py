@@ -10,8 +10,9 @@ from treadle.core.codec import Json, to_plain
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import Message, MessageMetadata, ToolCall
 from treadle.core.patches import TrackedPatch
+from treadle.core.run_commands import UpsertRun
 from treadle.core.run_requests import Answer, Interrupt, RunRequest, record_of
-from treadle.core.runs import RunMeta, RunRecord, RunStatus, UpsertRun
+from treadle.core.runs import RunMeta, RunRecord, RunStatus
 from treadle.core.threads import ThreadChangeSet
 from treadle.core.turns import MERGED, NO_RESULT, call_of, history_of, run_of, whole_of
 from treadle.errors import InvalidValue, NotFound

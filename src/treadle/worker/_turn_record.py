@@ -6,8 +6,9 @@ import logging
 from msgspec.structs import replace
 
 from treadle.core.limits import LARGEST_COUNT
+from treadle.core.run_commands import CountTokens, UpsertRun
 from treadle.core.run_requests import RunRequest, record_of
-from treadle.core.runs import CountTokens, RunRecord, UpsertRun
+from treadle.core.runs import RunRecord
 from treadle.errors import ClaimConflict, InvalidValue
 from treadle.worker._delivery import Delivery, commit_held, leases_of
 from treadle.worker.backoff import TRANSIENT

@@ -13,7 +13,7 @@ from treadle.backends.model.tables import Tables
 from treadle.clock import Clock
 from treadle.core.claims import Hold
 from treadle.core.commands import AnyCommand, Commands, Receipt
-from treadle.core.endings import Purge
+from treadle.core.mailbox_deletion import Purge
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Together
 from treadle.errors import TreadleError

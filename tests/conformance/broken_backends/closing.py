@@ -10,10 +10,11 @@ from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.claims import Ack
-from treadle.core.closing import close_runs
 from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import MailboxEntry
-from treadle.core.runs import EndWait, RunRecord, is_active
+from treadle.core.run_closing import close_runs
+from treadle.core.run_commands import EndWait
+from treadle.core.runs import RunRecord, is_active
 
 
 @breaks(Guarantee.RUNS_END_WITH_ENTRIES, "active runs are closed with their entry: cancel")

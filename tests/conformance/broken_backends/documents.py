@@ -10,6 +10,8 @@ from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.commands import AnyCommand
+from treadle.core.document_expiry import PurgeDocuments
+from treadle.core.document_keys import KeyRange, row_key
 from treadle.core.documents import (
     CheckDocument,
     DeleteDocuments,
@@ -21,8 +23,6 @@ from treadle.core.documents import (
     PutDocument,
     TouchDocument,
 )
-from treadle.core.expired_documents import PurgeDocuments
-from treadle.core.keys import KeyRange, row_key
 from treadle.core.pages import Order
 
 

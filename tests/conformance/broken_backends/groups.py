@@ -9,7 +9,7 @@ from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.entry_groups import CountGroups
 from treadle.core.mailbox_queries import ListMailboxSummaries, SearchEntries
-from treadle.core.reporting import ListConsumers, ListErrors
+from treadle.core.mailbox_reports import ListConsumers, ListErrors
 from treadle.core.usage import SumUsage
 
 

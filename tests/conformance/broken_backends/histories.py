@@ -10,7 +10,7 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.commands import Commands, Receipt
 from treadle.core.mailboxes import EntryStatus
-from treadle.core.runs import DeleteRun
+from treadle.core.run_commands import DeleteRun
 from treadle.testing.subject import Subject
 
 

@@ -15,18 +15,11 @@ from treadle.backends.model.tables import Tables
 from treadle.core.claims import Ack, ClaimRequest, DeadLetter, ExtendLease, Nack, Release
 from treadle.core.commands import AnyCommand, Commands, Receipt
 from treadle.core.cursors import cursor_of
-from treadle.core.endings import Cancel, Interrupt, Purge, Withdraw
+from treadle.core.mailbox_commands import Cancel, Enqueue, Interrupt, Send, Withdraw
+from treadle.core.mailbox_deletion import Purge
 from treadle.core.mailbox_queries import CountEntries, ListMailboxSummaries, SearchEntries
-from treadle.core.mailboxes import (
-    STATUSES,
-    TERMINAL,
-    Enqueue,
-    EntryStatus,
-    MailboxEntry,
-    Send,
-    Sent,
-)
-from treadle.core.reporting import ReportEntries
+from treadle.core.mailbox_reports import ReportEntries
+from treadle.core.mailboxes import STATUSES, TERMINAL, EntryStatus, MailboxEntry, Sent
 
 
 @breaks(Guarantee.ENTRIES_MOVE_BY_RULE, "settling needs the token of the claim: ack, wrong token")

@@ -9,8 +9,8 @@ from treadle.backends.base import Guarantee
 from treadle.backends.model.tables import Tables
 from treadle.core.claims import ClaimRequest, choose
 from treadle.core.commands import AnyCommand
+from treadle.core.mailbox_pauses import Pause, is_paused
 from treadle.core.mailboxes import UNFINISHED, MailboxEntry, MailboxState
-from treadle.core.pauses import Pause, is_paused
 
 
 @breaks(Guarantee.PAUSES_HOLD, "a paused mailbox takes sends and gives nothing")

@@ -14,7 +14,7 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import TABLE_NAMES, Tables
 from treadle.clock import Clock
 from treadle.core.commands import Commands, Receipt
-from treadle.core.mailboxes import Send
+from treadle.core.mailbox_commands import Send
 from treadle.core.thread_commands import AppendThread
 from treadle.core.thread_queries import LoadThread
 from treadle.testing.builtin_subjects import SteppingDisk

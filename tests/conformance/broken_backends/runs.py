@@ -8,8 +8,8 @@ from tests.conformance.broken_backends.broken_backend import Twisted, breaks
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
+from treadle.core.run_commands import CheckRun, CountTokens, EndWait, UpsertRun
 from treadle.core.run_queries import CountRuns, SearchRuns
-from treadle.core.runs import CheckRun, CountTokens, EndWait, UpsertRun
 from treadle.core.usage import SumUsage
 
 

@@ -11,17 +11,12 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import AnyCommand, Commands, Receipt
-from treadle.core.endings import Cancel
+from treadle.core.mailbox_commands import Cancel, Send
 from treadle.core.mailbox_queries import ListEntries
-from treadle.core.mailboxes import (
-    EntryStatus,
-    MailboxEntry,
-    MailboxState,
-    MailboxStats,
-    Send,
-)
+from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxState, MailboxStats
 from treadle.core.pages import Page
-from treadle.core.runs import RunRecord, UpsertRun
+from treadle.core.run_commands import UpsertRun
+from treadle.core.runs import RunRecord
 from treadle.core.thread_commands import AppendThread
 from treadle.core.thread_queries import ListDeltas, LoadThread
 from treadle.core.threads import StoredThread, ThreadDelta

@@ -11,8 +11,8 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.claims import ClaimRequest, ExtendLease, choose, is_kept
 from treadle.core.commands import AnyCommand, Commands, Receipt
+from treadle.core.mailbox_pauses import without_pause
 from treadle.core.mailboxes import UNFINISHED, MailboxEntry
-from treadle.core.pauses import without_pause
 from treadle.core.taking import Take
 
 

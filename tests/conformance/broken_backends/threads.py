@@ -13,12 +13,11 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.commands import AnyCommand
 from treadle.core.cursors import cursor_of
-from treadle.core.edits import ForkThread, TruncateThread
 from treadle.core.limits import LARGEST_TIME, clamp_page
-from treadle.core.old_threads import PurgeThread
 from treadle.core.restoring import RestoreRun
+from treadle.core.run_commands import UpsertRun
 from treadle.core.run_queries import FindActiveRun, ListRuns
-from treadle.core.runs import RunRecord, UpsertRun
+from treadle.core.runs import RunRecord
 from treadle.core.thread_commands import (
     AppendThread,
     CheckThread,
@@ -26,6 +25,8 @@ from treadle.core.thread_commands import (
     SaveThread,
     UpdateThread,
 )
+from treadle.core.thread_edits import ForkThread, TruncateThread
+from treadle.core.thread_purge import PurgeThread
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads
 from treadle.core.thread_summaries import ListThreadSummaries, LoadThreadSummary
 from treadle.core.threads import StoredThread, ThreadHead

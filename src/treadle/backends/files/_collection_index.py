@@ -10,8 +10,8 @@ from treadle.backends.files._decoding import decode_model
 from treadle.backends.files._saved_index import SavedIndex
 from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.core.codec import encode
+from treadle.core.document_keys import Key, check_key, join, split
 from treadle.core.documents import Document
-from treadle.core.keys import Key, check_key, join, split
 from treadle.errors import CorruptRecord, InvalidValue
 
 _COMPACTED_FROM = 64 * 2**10

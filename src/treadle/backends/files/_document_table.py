@@ -12,8 +12,8 @@ from treadle.backends.files._collection_files import CollectionFiles, Lines, Who
 from treadle.backends.files._collection_index import CollectionIndex, line_of, read_line
 from treadle.backends.files.json_files import JsonFiles, fold
 from treadle.backends.model.tables import Change, Put, RowTable
+from treadle.core.document_keys import KeyRange, join, row_key, split, split_row_key
 from treadle.core.documents import Document, has_expired
-from treadle.core.keys import KeyRange, join, row_key, split, split_row_key
 from treadle.core.pages import Order
 from treadle.errors import AlreadyExists, CorruptRecord
 

@@ -21,8 +21,8 @@ from treadle.core.claims import (
     is_kept,
     turn_order,
 )
+from treadle.core.mailbox_pauses import is_paused
 from treadle.core.mailboxes import TERMINAL, MailboxEntry, MailboxState
-from treadle.core.pauses import is_paused
 from treadle.errors import CorruptRecord
 
 _Order = tuple[int, int, int, str]

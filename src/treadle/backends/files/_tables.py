@@ -18,8 +18,8 @@ from treadle.backends.model.run_index import RunIndex
 from treadle.backends.model.tables import Row, RowTable, TableName, Tables, VersionSource
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import decode
+from treadle.core.document_keys import KeyRange
 from treadle.core.documents import Document
-from treadle.core.keys import KeyRange
 from treadle.core.mailboxes import TERMINAL, EntryStatus, MailboxEntry, MailboxState
 from treadle.core.message_times import MessageTimes, timed
 from treadle.core.messages import Message, StoredMessage

@@ -2,7 +2,7 @@
 
 from treadle.backends.model.apply import apply_batch, apply_claim, read_set_of
 from treadle.backends.model.tables import Change, Tables
-from treadle.core.keys import row_key
+from treadle.core.document_keys import row_key
 from treadle.core.threads import History, StoredThread, all_history
 
 __all__ = [

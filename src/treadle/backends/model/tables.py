@@ -17,14 +17,14 @@ from treadle.backends.model.known_messages import KnownMessages
 from treadle.backends.model.run_index import RunIndex
 from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.core.claims import ClaimRequest, choose, due_time, is_kept
+from treadle.core.document_keys import END, SEPARATOR, KeyRange, split_row_key
 from treadle.core.documents import Document, expiry_order, has_expired
-from treadle.core.keys import END, SEPARATOR, KeyRange, split_row_key
 from treadle.core.limits import next_number
+from treadle.core.mailbox_pauses import is_paused
 from treadle.core.mailboxes import STATUSES, UNFINISHED, EntryStatus, MailboxEntry, MailboxState
 from treadle.core.message_times import MessageTimes, timed
 from treadle.core.messages import Message, StoredMessage
 from treadle.core.pages import Order
-from treadle.core.pauses import is_paused
 from treadle.core.runs import RunRecord
 from treadle.core.thread_summaries import ThreadSummary, last_visible, summarized
 from treadle.core.threads import (

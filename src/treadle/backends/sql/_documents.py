@@ -7,6 +7,8 @@ from treadle.backends.model.tables import Change
 from treadle.backends.sql.program import Program, Read, Row, Statement, Values, direction_of, writes
 from treadle.backends.sql.rows import has_value, read_document, readable
 from treadle.backends.sql.tables import DOCUMENTS
+from treadle.core.document_expiry import ListExpired
+from treadle.core.document_keys import Key, KeyRange, check_key, join, split, split_row_key
 from treadle.core.documents import (
     CollectionPage,
     Document,
@@ -16,8 +18,6 @@ from treadle.core.documents import (
     LoadDocuments,
     collection_page,
 )
-from treadle.core.expired_documents import ListExpired
-from treadle.core.keys import Key, KeyRange, check_key, join, split, split_row_key
 from treadle.core.limits import PAGE, clamp_page
 from treadle.errors import InvalidValue
 

@@ -8,7 +8,7 @@ from treadle.backends.sql._past_messages import reads_of_steps
 from treadle.backends.sql._whole_threads import reads_of_whole
 from treadle.backends.sql.program import Read
 from treadle.backends.sql.rows import document_list, pair_list
-from treadle.core.keys import KeyRange
+from treadle.core.document_keys import KeyRange
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.read_set import ReadSet
 

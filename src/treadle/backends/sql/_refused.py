@@ -6,7 +6,7 @@ from typing import NoReturn
 from treadle.backends.model.tables import Tables
 from treadle.backends.sql.loaded_rows import NotLoaded
 from treadle.core.claims import ClaimRequest
-from treadle.core.keys import KeyRange
+from treadle.core.document_keys import KeyRange
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import StoredMessage
 from treadle.core.runs import RunRecord

@@ -15,8 +15,7 @@ from treadle.core.entry_groups import (
     group_counts,
 )
 from treadle.core.limits import PAGE, clamp_counted
-from treadle.core.mailboxes import STATUSES, MailboxStats
-from treadle.core.reporting import (
+from treadle.core.mailbox_reports import (
     ERRORS,
     Consumer,
     Consumers,
@@ -28,6 +27,7 @@ from treadle.core.reporting import (
     ListErrors,
     ReportEntries,
 )
+from treadle.core.mailboxes import STATUSES, MailboxStats
 
 _NO_ENTRIES = (0, 0, 0, None)
 """The numbers of a class that `report_entries` has not found."""

@@ -58,7 +58,6 @@ from treadle.backends.sql.thread_rows import (
 from treadle.core.limits import clamp_page
 from treadle.core.message_times import padded
 from treadle.core.messages import MessagePage, StoredMessage, message_page
-from treadle.core.past import as_of
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
 from treadle.core.thread_summaries import (
     NEWEST,
@@ -69,6 +68,7 @@ from treadle.core.thread_summaries import (
     same_labels,
     sortable,
 )
+from treadle.core.thread_versions import as_of
 from treadle.core.threads import (
     History,
     StoredThread,

@@ -25,9 +25,10 @@ from treadle.backends.sql.program import Program, Read, Statement
 from treadle.backends.sql.rows import has_payload
 from treadle.backends.sql.working_set import StaleRead, WorkingSet
 from treadle.core.commands import Commands, Receipt
-from treadle.core.endings import Interrupted, Purge
 from treadle.core.hints import ANYTHING, Hint
 from treadle.core.limits import LARGEST_TIME
+from treadle.core.mailbox_commands import Interrupted
+from treadle.core.mailbox_deletion import Purge
 from treadle.core.mailboxes import MailboxEntry, Sent
 from treadle.core.read_set import ReadSet
 

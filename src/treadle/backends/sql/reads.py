@@ -12,9 +12,9 @@ from treadle.backends.sql import _reporting as reporting
 from treadle.backends.sql import _runs as runs
 from treadle.backends.sql import _threads as threads
 from treadle.backends.sql.program import Program, Row, Statement
+from treadle.core.document_expiry import ListExpired
 from treadle.core.documents import ListCollections, ListDocuments, LoadDocuments
 from treadle.core.entry_groups import CountGroups
-from treadle.core.expired_documents import ListExpired
 from treadle.core.explaining import ExplainEntry
 from treadle.core.limits import clamp_page
 from treadle.core.mailbox_queries import (
@@ -27,8 +27,8 @@ from treadle.core.mailbox_queries import (
     LoadMailbox,
     SearchEntries,
 )
+from treadle.core.mailbox_reports import ListConsumers, ListErrors, ReportEntries
 from treadle.core.queries import Query, TimedQuery, Together
-from treadle.core.reporting import ListConsumers, ListErrors, ReportEntries
 from treadle.core.run_queries import CountRuns, FindActiveRun, ListRuns, LoadRun, SearchRuns
 from treadle.core.thread_queries import ListDeltas, ListMessages, ListThreads, LoadThread
 from treadle.core.thread_summaries import ListThreadSummaries, LoadThreadSummary

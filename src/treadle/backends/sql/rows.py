@@ -23,9 +23,9 @@ from treadle.backends.sql.tables import (
     to_json,
 )
 from treadle.core.codec import Json, decode
+from treadle.core.document_keys import check_key, split, split_row_key
 from treadle.core.documents import Document
 from treadle.core.ids import check_ids
-from treadle.core.keys import check_key, split, split_row_key
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.runs import RunRecord
 from treadle.errors import CorruptRecord, InvalidId

@@ -14,8 +14,8 @@ import msgspec
 from treadle.backends.sql.program import Values
 from treadle.core.claims import is_retry_in_order, is_undelayed
 from treadle.core.codec import Json, Model, encode
+from treadle.core.document_keys import join
 from treadle.core.documents import Document
-from treadle.core.keys import join
 from treadle.core.mailboxes import MailboxEntry, is_terminal
 
 Type: TypeAlias = Literal["text", "integer", "bigint"]

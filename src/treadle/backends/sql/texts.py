@@ -73,7 +73,7 @@ _PAUSED = """(
     paused_at IS NOT NULL
     AND COALESCE(paused_until, 9223372036854775807) > (SELECT now FROM clock)
 )"""
-"""Whether a mailbox is paused: `treadle.core.pauses.is_paused`."""
+"""Whether a mailbox is paused: `treadle.core.mailbox_pauses.is_paused`."""
 
 _BETTER = """SELECT 1
     FROM queue_heads AS better

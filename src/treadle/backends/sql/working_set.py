@@ -46,8 +46,8 @@ from treadle.backends.sql.thread_rows import (
     read_locked_thread,
     read_message,
 )
+from treadle.core.document_keys import KeyRange, join, row_key
 from treadle.core.documents import Document, expiry_order, has_expired
-from treadle.core.keys import KeyRange, join, row_key
 from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxState, is_terminal
 from treadle.core.messages import StoredMessage
 from treadle.core.pages import Order

@@ -29,6 +29,7 @@ from treadle.cli.terminal.output import time_text, write_fields, write_json, wri
 from treadle.cli.terminal.tables import Column, beginning
 from treadle.clock import system_clock
 from treadle.core.codec import Json, to_plain
+from treadle.core.mailbox_pauses import is_paused
 from treadle.core.mailbox_queries import (
     EntryKey,
     FoundEntries,
@@ -44,7 +45,6 @@ from treadle.core.mailboxes import (
     MailboxStats,
 )
 from treadle.core.pages import Order
-from treadle.core.pauses import is_paused
 from treadle.errors import InvalidId, NotFound
 from treadle.store.store import Store
 

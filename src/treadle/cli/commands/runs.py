@@ -30,9 +30,9 @@ from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import Message
 from treadle.core.run_queries import RunKey
 from treadle.core.run_requests import Answer, AnswerStatus, RunRequest
+from treadle.core.run_waits import asks_for_run
 from treadle.core.runs import RunOrigin, RunRecord, RunStatus
 from treadle.core.usage import Usage, UsageKey, UsageReport
-from treadle.core.waits import asks_for_run
 from treadle.errors import NotFound
 from treadle.store.store import Store
 

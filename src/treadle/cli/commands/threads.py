@@ -26,10 +26,10 @@ from treadle.cli.terminal.tables import Column, beginning
 from treadle.cli.terminal.transcript import message_text, write_transcript
 from treadle.cli.thread_deletions import purge
 from treadle.core.codec import to_plain
-from treadle.core.edits import Truncated
 from treadle.core.ids import is_id
 from treadle.core.message_times import padded, trimmed
 from treadle.core.pages import Order
+from treadle.core.thread_edits import Truncated
 from treadle.core.thread_summaries import ThreadKey, ThreadSummary, ThreadSummaryPage
 from treadle.core.threads import Committed, ThreadHead
 from treadle.errors import InvalidValue, NotFound

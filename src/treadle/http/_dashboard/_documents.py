@@ -6,6 +6,7 @@ from typing import cast
 import msgspec
 from starlette.responses import Response
 
+from treadle.core.document_keys import Key
 from treadle.core.documents import (
     CollectionPage,
     Document,
@@ -13,7 +14,6 @@ from treadle.core.documents import (
     ListDocuments,
     LoadDocuments,
 )
-from treadle.core.keys import Key
 from treadle.errors import InvalidValue, NotFound, shorten
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import raw, redirect, render

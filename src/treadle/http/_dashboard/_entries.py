@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from treadle.core.entry_groups import CountGroups
 from treadle.core.escaping import one_line
-from treadle.core.reporting import ErrorGroup, ErrorGroups, ListErrors
+from treadle.core.mailbox_reports import ErrorGroup, ErrorGroups, ListErrors
 from treadle.http._call import Call
 from treadle.http._dashboard._entry_filters import COUNTED, EntryFilters, search
 from treadle.http._dashboard._rendering import render

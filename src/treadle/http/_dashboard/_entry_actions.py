@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from treadle.core.endings import Cancel, Requeue
+from treadle.core.mailbox_commands import Cancel, Requeue
 from treadle.core.mailboxes import UNFINISHED, EntryStatus, MailboxEntry
 from treadle.errors import NotFound, TreadleError
 from treadle.http._errors import failure_of

@@ -6,8 +6,8 @@ from starlette.responses import Response
 from treadle.clock import new_id
 from treadle.core.entry_groups import CountGroups, EntryGroup
 from treadle.core.limits import Priority, Time
+from treadle.core.mailbox_pauses import is_paused
 from treadle.core.mailbox_queries import LoadMailbox, SearchEntries, latest_claim
-from treadle.core.pauses import is_paused
 from treadle.core.thread_summaries import LoadThreadSummary
 from treadle.http._call import Call
 from treadle.http._dashboard._entry_filters import COUNTED, EntryFilters, search

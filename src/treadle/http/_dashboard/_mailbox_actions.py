@@ -6,12 +6,12 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.clock import system_clock
-from treadle.core.endings import CancelPending, Interrupt, Interrupted
 from treadle.core.entry_groups import CountGroups
 from treadle.core.limits import Generation
+from treadle.core.mailbox_commands import CancelPending, Interrupt, Interrupted
+from treadle.core.mailbox_pauses import Pause, Resume, is_paused
 from treadle.core.mailbox_queries import LoadMailbox, SearchEntries
 from treadle.core.mailboxes import UNFINISHED, MailboxEntry, MailboxState
-from treadle.core.pauses import Pause, Resume, is_paused
 from treadle.errors import GenerationMismatch, InvalidValue
 from treadle.http._call import Call
 from treadle.http._dashboard._confirming import confirm

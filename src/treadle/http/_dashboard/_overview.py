@@ -9,8 +9,8 @@ from starlette.responses import Response
 from treadle.core.entry_groups import CountGroups
 from treadle.core.explaining import ExplainEntry
 from treadle.core.mailbox_queries import SearchEntries
+from treadle.core.mailbox_reports import ListConsumers, ListErrors
 from treadle.core.mailboxes import MailboxEntry
-from treadle.core.reporting import ListConsumers, ListErrors
 from treadle.core.run_queries import SearchRuns
 from treadle.core.thread_summaries import ListThreadSummaries
 from treadle.http._call import Call

@@ -6,9 +6,9 @@ from typing import NamedTuple, cast
 import msgspec
 from starlette.responses import Response
 
+from treadle.core.document_keys import Key
 from treadle.core.documents import LoadDocuments
 from treadle.core.ids import is_id
-from treadle.core.keys import Key
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
 from treadle.core.run_queries import LoadRun
 from treadle.core.thread_summaries import ListThreadSummaries, LoadThreadSummary

@@ -6,9 +6,9 @@ import msgspec
 from starlette.responses import Response
 
 from treadle.clock import system_clock
+from treadle.core.mailbox_pauses import is_paused
 from treadle.core.mailbox_queries import LoadMailbox
 from treadle.core.mailboxes import MailboxState
-from treadle.core.pauses import is_paused
 from treadle.core.queries import Query
 from treadle.core.run_queries import SearchRuns
 from treadle.core.runs import RunRecord

@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from treadle.core.reporting import ListConsumers
+from treadle.core.mailbox_reports import ListConsumers
 from treadle.http._call import Call
 from treadle.http._dashboard._rendering import render
 from treadle.http._operation import Operation

@@ -7,10 +7,10 @@ from typing import Any
 from treadle import Store, Thread
 from treadle.core.claims import Ack, Hold, Nack
 from treadle.core.commands import Commands
-from treadle.core.edits import TruncateThread
-from treadle.core.mailboxes import Enqueue, Send
+from treadle.core.mailbox_commands import Enqueue, Send
 from treadle.core.taking import Take
 from treadle.core.thread_commands import AppendThread, CreateThread, DeleteThread
+from treadle.core.thread_edits import TruncateThread
 from treadle.testing._harness.builders import claim_one, entry, head_of, says
 from treadle.testing._harness.dump import read_everything, without_uuids
 from treadle.testing._harness.timeouts import run_with_timeout

@@ -23,24 +23,24 @@ from treadle import (
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release
 from treadle.core.commands import AnyCommand
 from treadle.core.documents import CheckDocument, DeleteDocument, PutDocument
-from treadle.core.edits import ForkThread, TruncateThread
-from treadle.core.endings import (
+from treadle.core.limits import LARGEST_TIME
+from treadle.core.mailbox_commands import (
     Cancel,
     CancelPending,
-    DeleteMailbox,
+    Enqueue,
+    EnsureMailbox,
     Interrupt,
-    Purge,
     Requeue,
+    Send,
     Supersede,
     Withdraw,
 )
-from treadle.core.limits import LARGEST_TIME
-from treadle.core.mailboxes import SETTLED, TERMINAL, Enqueue, EnsureMailbox, Send
-from treadle.core.old_threads import PurgeThread
+from treadle.core.mailbox_deletion import DeleteMailbox, Purge
+from treadle.core.mailbox_pauses import Pause, Resume
+from treadle.core.mailboxes import SETTLED, TERMINAL
 from treadle.core.patches import Append, Increment
-from treadle.core.pauses import Pause, Resume
 from treadle.core.restoring import RestoreEntry, RestoreMailbox, RestoreRun, RestoreThread
-from treadle.core.runs import DeleteRun, EndWait, UpsertRun
+from treadle.core.run_commands import DeleteRun, EndWait, UpsertRun
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
@@ -51,6 +51,8 @@ from treadle.core.thread_commands import (
     SaveThread,
     UpdateThread,
 )
+from treadle.core.thread_edits import ForkThread, TruncateThread
+from treadle.core.thread_purge import PurgeThread
 from treadle.testing._harness.builders import sets, tracked
 from treadle.testing._harness.strategies import documents
 from treadle.testing._harness.strategies import runs as of_runs

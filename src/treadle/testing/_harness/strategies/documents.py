@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from treadle import Document, DocumentName
 from treadle.core.commands import AnyCommand
+from treadle.core.document_expiry import PurgeDocuments
+from treadle.core.document_keys import Key
 from treadle.core.documents import (
     CheckDocument,
     CreateDocument,
@@ -17,8 +19,6 @@ from treadle.core.documents import (
     PutDocument,
     TouchDocument,
 )
-from treadle.core.expired_documents import PurgeDocuments
-from treadle.core.keys import Key
 from treadle.core.restoring import RestoreDocument
 from treadle.testing._harness.strategies.models import json_values
 from treadle.testing._harness.strategies.times import KEPT, nows, times

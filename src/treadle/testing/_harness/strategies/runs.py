@@ -5,9 +5,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from treadle.core.asking_again import SupersedeRuns
 from treadle.core.commands import AnyCommand
-from treadle.core.runs import CheckRun, CountTokens, DeleteRun, EndWait
+from treadle.core.run_commands import CheckRun, CountTokens, DeleteRun, EndWait
+from treadle.core.superseded_runs import SupersedeRuns
 from treadle.testing._harness.strategies.times import KEPT, nows
 
 run_ids = st.sampled_from(["r0", "r1", "r2"])

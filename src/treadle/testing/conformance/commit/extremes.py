@@ -13,13 +13,13 @@ from treadle import InvalidValue, RunMeta, RunRecord, Store, Thread, ThreadHead
 from treadle.backends.base import Guarantee
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.commands import AnyCommand, Command
+from treadle.core.document_keys import KEY_BYTES
 from treadle.core.documents import Document
-from treadle.core.keys import KEY_BYTES
 from treadle.core.limits import DEPTH, LARGEST_INTEGER, LARGEST_TIME, SMALLEST_INTEGER
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.queries import Query
 from treadle.core.restoring import RestoreDocument, RestoreEntry, RestoreMailbox, RestoreThread
-from treadle.core.runs import UpsertRun
+from treadle.core.run_commands import UpsertRun
 from treadle.testing._harness.builders import claim_ids, claim_one, entry, generation, says
 from treadle.testing._harness.call_results import plain, result_or_error
 from treadle.testing._harness.check import Checks

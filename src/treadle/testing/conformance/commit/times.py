@@ -9,11 +9,18 @@ from treadle.backends.base import Guarantee
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Nack, Release
 from treadle.core.commands import TimedCommand
 from treadle.core.documents import CreateDocument, EnsureDocument, PutDocument
-from treadle.core.edits import ForkThread, TruncateThread
-from treadle.core.endings import Cancel, CancelPending, Interrupt, Requeue, Supersede, Withdraw
-from treadle.core.mailboxes import EnsureMailbox, Send
-from treadle.core.pauses import Pause
-from treadle.core.runs import CountTokens, EndWait, UpsertRun
+from treadle.core.mailbox_commands import (
+    Cancel,
+    CancelPending,
+    EnsureMailbox,
+    Interrupt,
+    Requeue,
+    Send,
+    Supersede,
+    Withdraw,
+)
+from treadle.core.mailbox_pauses import Pause
+from treadle.core.run_commands import CountTokens, EndWait, UpsertRun
 from treadle.core.taking import Take
 from treadle.core.thread_commands import (
     AppendThread,
@@ -22,6 +29,7 @@ from treadle.core.thread_commands import (
     SaveThread,
     UpdateThread,
 )
+from treadle.core.thread_edits import ForkThread, TruncateThread
 from treadle.testing._harness.builders import head_of, says
 from treadle.testing._harness.call_results import plain
 from treadle.testing._harness.check import Checks

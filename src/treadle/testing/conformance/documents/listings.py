@@ -2,8 +2,8 @@
 
 from treadle import InvalidValue, Store
 from treadle.backends.base import Guarantee
+from treadle.core.document_keys import Key
 from treadle.core.documents import KEYS
-from treadle.core.keys import Key
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect, refused
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from treadle import Store
 from treadle.backends.base import Guarantee
-from treadle.core.keys import Key
+from treadle.core.document_keys import Key
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect
 from treadle.testing.clock import ManualClock

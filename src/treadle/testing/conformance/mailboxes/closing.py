@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from treadle import Batch, MailboxEntry, NotFound, RunConflict, RunMeta, Store, Thread
 from treadle.backends.base import Guarantee
-from treadle.core.endings import DELETION_REASON
 from treadle.core.limits import LARGEST_TIME
+from treadle.core.mailbox_deletion import DELETION_REASON
 from treadle.core.runs import RunRecord, RunStatus
 from treadle.testing._harness.builders import (
     claim_by_id,

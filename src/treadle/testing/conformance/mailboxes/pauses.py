@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from treadle import MailboxState, NotFound, RunMeta, Store, Thread, ThreadChangeSet
 from treadle.backends.base import Guarantee
-from treadle.core.pauses import Pause
+from treadle.core.mailbox_pauses import Pause
 from treadle.testing._harness.builders import claim_by_id, claim_ids, claim_one, says
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect, refused

@@ -2,7 +2,7 @@
 
 from treadle import EntryReport, ErrorCount, MailboxStats, Store
 from treadle.backends.base import Guarantee
-from treadle.core.reporting import ERRORS
+from treadle.core.mailbox_reports import ERRORS
 from treadle.testing._harness.builders import claim_one, enqueue, entry
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect

@@ -2,8 +2,8 @@
 
 from treadle import Message, MessageMetadata, RunRequest, Store
 from treadle.backends.base import Guarantee
-from treadle.core.asking_again import SupersedeRuns
 from treadle.core.runs import RunMeta, RunStatus
+from treadle.core.superseded_runs import SupersedeRuns
 from treadle.core.threads import ThreadChangeSet
 from treadle.testing._harness.builders import claim_by_id, loaded_run, status
 from treadle.testing._harness.check import Checks

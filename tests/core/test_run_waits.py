@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from treadle.core.run_requests import Interrupt
+from treadle.core.run_waits import asked_ids
 from treadle.core.runs import RunRecord
-from treadle.core.waits import asked_ids
 
 
 @pytest.mark.parametrize(

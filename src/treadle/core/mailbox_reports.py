@@ -8,6 +8,7 @@ from treadle.core.claims import has_expired, is_claimable
 from treadle.core.codec import Model, always_encoded
 from treadle.core.ids import MailboxId
 from treadle.core.limits import COUNTED, PAGE, Bound, Count, Time, clamp_counted
+from treadle.core.mailbox_pauses import is_paused
 from treadle.core.mailboxes import (
     STATUSES,
     UNFINISHED,
@@ -17,7 +18,6 @@ from treadle.core.mailboxes import (
     MailboxStats,
     listing_order,
 )
-from treadle.core.pauses import is_paused
 from treadle.core.queries import Query, TimedQuery
 
 ERRORS = 20

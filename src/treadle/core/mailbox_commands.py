@@ -1,36 +1,45 @@
-"""How work ends without a claim, begins again, and is deleted."""
+"""Commands about mailboxes: how work comes in, ends without a claim, and begins again.
+
+What the holder of a claim may do is in `treadle.core.claims`.
+"""
 
 from collections.abc import Iterable
 
 import msgspec
 
-from treadle.core.closing import ClosingRows, close_runs, close_waiting, end
-from treadle.core.codec import Model, always_encoded
+from treadle.core.codec import Json, Model, always_encoded
 from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import EntryId, MailboxId
-from treadle.core.limits import Generation, Time, next_number
+from treadle.core.limits import (
+    LARGEST_COUNT,
+    Generation,
+    Headers,
+    Priority,
+    Time,
+    later,
+    next_number,
+)
+from treadle.core.mailbox_pauses import without_pause
 from treadle.core.mailboxes import (
-    SETTLED,
-    STATUSES,
-    TERMINAL,
+    EntryOrigin,
     EntryStatus,
     MailboxEntry,
     MailboxRows,
     MailboxState,
+    Sent,
     is_terminal,
     next_turn,
+    put_first_state,
     put_last_turn,
 )
-from treadle.core.pauses import without_pause
 from treadle.core.read_set import ReadSet
-from treadle.errors import GenerationMismatch, InvalidValue
+from treadle.core.run_closing import ClosingRows, close_waiting, end
+from treadle.errors import AlreadyExists, GenerationMismatch, InvalidValue
 
 CANCEL_REASON = "cancelled"
 WITHDRAWAL_REASON = "withdrawn"
 INTERRUPT_REASON = "superseded by interrupt"
 """Texts in `last_error` of entries that a cancel, a withdrawal or an interrupt has ended."""
-DELETION_REASON = "its mailbox was deleted"
-"""Text in `termination_detail` of runs whose entry was deleted before it ended."""
 
 
 class Interrupted(Model, frozen=True, kw_only=True):
@@ -60,15 +69,180 @@ def _end_all(
     return tuple(end(rows, entry, status, reason, now) for entry in in_order)
 
 
-def _remove(rows: MailboxRows, entries: Iterable[MailboxEntry]) -> int:
-    """Remove entries, and return their number."""
-    ids = [entry.entry_id for entry in entries]
-    for entry_id in ids:
-        rows.entries.remove(entry_id)
-    return len(ids)
+def _enqueue(rows: MailboxRows, entry: MailboxEntry) -> None:
+    """Put a new entry, and a state for its mailbox if it has none.
+
+    The order of the checks is tirea's: id, generation, dedupe key.
+
+    Raises:
+        AlreadyExists: the id or the dedupe key is taken.
+        GenerationMismatch: the entry is of another generation than its mailbox.
+    """
+    if entry.entry_id in rows.entries:
+        raise AlreadyExists("mailbox entry", entry.entry_id)
+    state = rows.mailboxes.get(entry.mailbox_id)
+    if state is not None and state.current_generation != entry.generation:
+        raise GenerationMismatch(entry.mailbox_id, state.current_generation, entry.generation)
+    duplicate = _find_duplicate(rows, entry.mailbox_id, entry.dedupe_key)
+    if duplicate is not None:
+        advice = f"mailbox {entry.mailbox_id!r} has it in entry {duplicate.entry_id!r}"
+        raise AlreadyExists("dedupe key", str(entry.dedupe_key), advice)
+    if state is None:
+        put_first_state(rows, entry)
+    rows.entries.put(entry.entry_id, entry)
+
+
+def _find_duplicate(
+    rows: MailboxRows, mailbox_id: str, dedupe_key: str | None
+) -> MailboxEntry | None:
+    return None if dedupe_key is None else rows.find_duplicate(mailbox_id, dedupe_key)
+
+
+def _right_behind(before: MailboxEntry, entry: MailboxEntry) -> MailboxEntry:
+    """The new entry, in the place of the one before it. Times of creation tell them apart."""
+    created_at = max(entry.created_at, later(before.created_at, 1))
+    return msgspec.structs.replace(
+        entry,
+        priority=before.priority,
+        turn=before.turn,
+        available_at=before.available_at,
+        created_at=created_at,
+        updated_at=created_at,
+    )
+
+
+def _touch_new_entry(
+    read_set: ReadSet, entry_id: str, mailbox_id: str, dedupe_key: str | None
+) -> None:
+    read_set.entries.add(entry_id)
+    read_set.mailboxes.add(mailbox_id)
+    if dedupe_key is not None:
+        read_set.duplicates.add((mailbox_id, dedupe_key))
 
 
 # --- commands -------------------------------------------------------------------------------------
+
+
+class Enqueue(Command[None], frozen=True, kw_only=True):
+    """Enqueues an entry as it is, or fails with `AlreadyExists` or `GenerationMismatch`."""
+
+    entry: MailboxEntry
+
+    def check(self) -> None:
+        """Refuse an entry that is claimed, has ended, or leaves its counts no room to rise."""
+        entry = self.entry
+        if entry.status != "queued":
+            raise InvalidValue("enqueue.entry.status", f"it must be 'queued', not {entry.status!r}")
+        for name in ("claim_token", "claimed_by", "lease_until"):
+            if getattr(entry, name) is not None:
+                reason = "a new entry is not claimed; leave it out"
+                raise InvalidValue(f"enqueue.entry.{name}", reason)
+        for name in ("generation", "attempt_count"):
+            if getattr(entry, name) > LARGEST_COUNT:
+                raise InvalidValue(f"enqueue.entry.{name}", f"it must be at most {LARGEST_COUNT}")
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The entry's id, its mailbox, and the dedupe key."""
+        entry = self.entry
+        _touch_new_entry(read_set, entry.entry_id, entry.mailbox_id, entry.dedupe_key)
+
+    def apply(self, rows: MailboxRows, now: int) -> None:
+        """Put the entry."""
+        _enqueue(rows, self.entry)
+
+
+class Send(TimedCommand[Sent], frozen=True, kw_only=True):
+    """Enqueues an entry of the mailbox's current generation, due after `delay_ms` or at `due_at`.
+
+    Result: `Sent`. If the mailbox has seen `dedupe_key`, nothing is put.
+    """
+
+    mailbox_id: MailboxId
+    entry_id: EntryId
+    payload: Json
+    headers: Headers = msgspec.field(default_factory=dict)
+    dedupe_key: str | None = None
+    priority: Priority = 0
+    delay_ms: Time = 0
+    due_at: Time | None = None
+    """When it is due; at once if that is not later than now."""
+    sender_id: str | None = None
+    origin: EntryOrigin = "external"
+    follows: EntryId | None = None
+    """An unfinished entry of the mailbox that it follows, before all that were sent in between.
+
+    It has the priority of that entry, and is due when that is. If that entry has ended, or is in
+    another mailbox, it changes nothing.
+    """
+
+    def check(self) -> None:
+        """Refuse two times at which it is due."""
+        if self.delay_ms and self.due_at is not None:
+            raise InvalidValue("send.due_at", "give either due_at or delay_ms, not both")
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The new entry's id, its mailbox, the dedupe key, and the entry that it follows."""
+        _touch_new_entry(read_set, self.entry_id, self.mailbox_id, self.dedupe_key)
+        if self.follows is not None:
+            read_set.entries.add(self.follows)
+
+    def apply(self, rows: MailboxRows, now: int) -> Sent:
+        """Put the entry, unless the dedupe key is known."""
+        duplicate = _find_duplicate(rows, self.mailbox_id, self.dedupe_key)
+        if duplicate is not None:
+            return Sent(entry=duplicate, was_known=True)
+        before = None if self.follows is None else rows.entries.get(self.follows)
+        if before is not None and before.mailbox_id == self.mailbox_id and not is_terminal(before):
+            entry = _right_behind(before, self._entry(rows, before.turn, now))
+            _enqueue(rows, entry)
+            return Sent(entry=entry)
+        state = rows.mailboxes.get(self.mailbox_id)
+        is_delayed = self.delay_ms > 0 if self.due_at is None else self.due_at > now
+        turn = None if is_delayed else next_turn(state, now)
+        entry = self._entry(rows, turn, now)
+        _enqueue(rows, entry)
+        if turn is not None:
+            put_last_turn(rows, entry.mailbox_id, turn)
+        return Sent(entry=entry)
+
+    def _due(self, now: int) -> int:
+        return later(now, self.delay_ms) if self.due_at is None else max(self.due_at, now)
+
+    def _entry(self, rows: MailboxRows, turn: int | None, now: int) -> MailboxEntry:
+        state = rows.mailboxes.get(self.mailbox_id)
+        return MailboxEntry(
+            entry_id=self.entry_id,
+            mailbox_id=self.mailbox_id,
+            origin=self.origin,
+            sender_id=self.sender_id,
+            payload=self.payload,
+            headers=self.headers,
+            priority=self.priority,
+            dedupe_key=self.dedupe_key,
+            generation=state.current_generation if state else 0,
+            available_at=self._due(now),
+            turn=turn,
+            closes_runs=True,
+            created_at=now,
+            updated_at=now,
+        )
+
+
+class EnsureMailbox(TimedCommand[MailboxState], frozen=True, kw_only=True):
+    """Gives a mailbox a state, at generation 0 if it is new. Result: `MailboxState`."""
+
+    mailbox_id: MailboxId
+
+    def touches(self, read_set: ReadSet) -> None:
+        """The mailbox."""
+        read_set.mailboxes.add(self.mailbox_id)
+
+    def apply(self, rows: MailboxRows, now: int) -> MailboxState:
+        """Put the state with a new time."""
+        state = rows.mailboxes.get(self.mailbox_id) or MailboxState(mailbox_id=self.mailbox_id)
+        state = msgspec.structs.replace(state, updated_at=now)
+        rows.mailboxes.put(self.mailbox_id, state)
+        return state
 
 
 class Cancel(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
@@ -215,60 +389,3 @@ class Requeue(TimedCommand[MailboxEntry | None], frozen=True, kw_only=True):
         rows.entries.put(self.entry_id, after)
         put_last_turn(rows, entry.mailbox_id, turn)
         return after
-
-
-class Purge(Command[int], frozen=True, kw_only=True):
-    """Deletes the entries that ended before `older_than` (unix milliseconds). Result: how many.
-
-    They are those in one of `statuses`, of one mailbox or, without `mailbox_id`, of all.
-    """
-
-    older_than: Time
-    mailbox_id: MailboxId | None = None
-    statuses: tuple[EntryStatus, ...] = SETTLED
-
-    def check(self) -> None:
-        """Refuse statuses of entries that have not ended."""
-        for position, status in enumerate(self.statuses):
-            if status not in TERMINAL:
-                reason = f"entries that are {status} have not ended; cancel them first"
-                raise InvalidValue(f"purge.statuses[{position}]", reason)
-
-    def touches(self, read_set: ReadSet) -> None:
-        """The mailbox's entries; of all mailboxes they are counted and not loaded."""
-        if self.mailbox_id is None:
-            read_set.ended_before.add(self.older_than)
-        else:
-            read_set.mailboxes.add(self.mailbox_id)
-            read_set.entries_of.add(self.mailbox_id)
-
-    def apply(self, rows: MailboxRows, now: int) -> int:
-        """Remove the entries."""
-        if self.mailbox_id is None:
-            return rows.purge(self.older_than, self.statuses)
-        ended = rows.find_entries(self.mailbox_id, self.statuses)
-        return _remove(rows, [entry for entry in ended if entry.updated_at < self.older_than])
-
-
-class DeleteMailbox(Command[int], frozen=True, kw_only=True):
-    """Deletes a mailbox with its entries, in whatever status. Result: how many entries it had.
-
-    The holder of a claimed entry has lost it, and runs are closed, as if it had been cancelled.
-    """
-
-    mailbox_id: MailboxId
-
-    def touches(self, read_set: ReadSet) -> None:
-        """The mailbox, its entries, and the active runs of those that have not ended."""
-        read_set.mailboxes.add(self.mailbox_id)
-        read_set.entries_of.add(self.mailbox_id)
-        read_set.runs_in.add(self.mailbox_id)
-
-    def apply(self, rows: ClosingRows, now: int) -> int:
-        """Remove the entries and the state."""
-        entries = list(rows.find_entries(self.mailbox_id, STATUSES))
-        for entry in entries:
-            if not is_terminal(entry):
-                close_runs(rows, entry, "cancelled", DELETION_REASON, now)
-        rows.mailboxes.remove(self.mailbox_id)
-        return _remove(rows, entries)

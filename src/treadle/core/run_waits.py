@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from treadle.core.commands import Command
+from treadle.core.mailbox_pauses import Resume
 from treadle.core.mailboxes import MailboxEntry, MailboxState, is_terminal
-from treadle.core.pauses import Resume
+from treadle.core.run_commands import EndWait
 from treadle.core.run_requests import Answer, Interrupt, request_in
-from treadle.core.runs import ANSWERED, EndWait, RunRecord
+from treadle.core.runs import ANSWERED, RunRecord
 
 
 class Wait(NamedTuple):

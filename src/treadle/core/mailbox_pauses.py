@@ -2,12 +2,12 @@
 
 import msgspec
 
-from treadle.core.closing import ClosingRows
 from treadle.core.commands import TimedCommand
 from treadle.core.ids import EntryId, MailboxId
 from treadle.core.limits import Time
 from treadle.core.mailboxes import MailboxRows, MailboxState
 from treadle.core.read_set import ReadSet
+from treadle.core.run_closing import ClosingRows
 
 
 def is_paused(state: MailboxState | None, now: int) -> bool:

@@ -9,8 +9,8 @@ from treadle.core.ids import ThreadId
 from treadle.core.limits import Length, Version
 from treadle.core.message_times import trimmed
 from treadle.core.messages import Message
-from treadle.core.past import with_state_at
 from treadle.core.read_set import ReadSet
+from treadle.core.thread_versions import with_state_at
 from treadle.core.threads import (
     Committed,
     StoredThread,

@@ -5,14 +5,14 @@ from typing import Protocol
 
 import msgspec
 
-from treadle.core.closing import ClosingRows, close_waiting, end
 from treadle.core.commands import TimedCommand
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Length
+from treadle.core.mailbox_pauses import without_pause
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import StoredMessage
-from treadle.core.pauses import without_pause
 from treadle.core.read_set import ReadSet
+from treadle.core.run_closing import ClosingRows, close_waiting, end
 from treadle.core.run_requests import request_in
 from treadle.core.threads import ThreadRows
 from treadle.core.turns import run_of

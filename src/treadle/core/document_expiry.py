@@ -6,9 +6,9 @@ import msgspec
 
 from treadle.core.codec import Model
 from treadle.core.commands import Command
+from treadle.core.document_keys import Key, check_key, row_key
 from treadle.core.documents import KEYS, Document, DocumentRows, has_expired, is_live
 from treadle.core.ids import CollectionId, check_id
-from treadle.core.keys import Key, check_key, row_key
 from treadle.core.limits import Bound, Time, clamp_page
 from treadle.core.queries import TimedQuery
 from treadle.core.read_set import ReadSet
