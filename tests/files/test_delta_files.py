@@ -238,7 +238,7 @@ async def test_the_last_deltas_of_many_are_read_alone(
     await write_many(tmp_path)
     monkeypatch.setattr(_delta_files, "_FIRST_BYTES", 300)
     async with open_store(tmp_path) as store:
-        head = await store.threads.head("t")
+        head = await store.threads.summary("t")
         assert head is not None
         everything = await store.threads.list_deltas("t", 0) or ()
         for number in (1, 2, 30):
