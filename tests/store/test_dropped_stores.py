@@ -98,6 +98,17 @@ async def test_an_open_store_is_not_opened_twice(store_url: str) -> None:
 
 
 @every_backend
+async def test_of_several_that_open_a_store_at_once_one_does(store_url: str) -> None:
+    before = _held()
+    store = open_store(store_url, migrate=True)
+    outcomes = await asyncio.gather(*(store.open() for _ in range(3)), return_exceptions=True)
+    assert [type(each) for each in outcomes] == [Store, RuntimeError, RuntimeError]
+    await _use(store)
+    await store.close()
+    assert _held()[1] == before[1]
+
+
+@every_backend
 @pytest.mark.parametrize("patience", [0, 1, 2])
 def test_a_store_whose_closing_was_cancelled_is_closed_and_opened_again(
     store_url: str, patience: int

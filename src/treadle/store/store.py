@@ -64,6 +64,8 @@ class Store:
         self._backend = backend
         self._opener: int | None = None
         """The id of the process that has it open."""
+        self._opening: int | None = None
+        """The id of the process that is about to open it."""
         self._live_values = LiveValues()
         self._followers = Followers()
         self.live = Live(backend, self._live_values, self._followers)
@@ -97,9 +99,13 @@ class Store:
             CorruptRecord: a journal that must be replayed after a crash cannot be read.
             RuntimeError: it is open already.
         """
-        if self._opener == os.getpid():
+        if os.getpid() in (self._opener, self._opening):
             raise RuntimeError("this store is open already; close it before you open it again")
-        await self._backend.open()
+        self._opening = os.getpid()
+        try:
+            await self._backend.open()
+        finally:
+            self._opening = None
         self._followers.begin()
         self._opener = os.getpid()
         return self
