@@ -14,6 +14,7 @@ from treadle.testing import Subject
 from treadle.testing._harness.history_machine import SHORT, compare_histories
 from treadle.testing._harness.strategies import commands
 from treadle.testing._harness.strategies.questions import Question, questions
+from treadle.testing._harness.strategies.world import World
 from treadle.testing.builtin_subjects import FILES, SQLITE
 from treadle.testing.clock import START
 from treadle.testing.conformance.concurrency import races
@@ -52,7 +53,7 @@ def test_races_at_full_speed_end_as_one_after_the_other_many_times(
 
 
 def test_histories_are_made_of_every_command() -> None:
-    world = commands.World(START, ["e0"], [("e0", "token")], {"m0": 0}, {"t0": 0})
+    world = World(START, ["e0"], [("e0", "token")], {"m0": 0}, {"t0": 0})
     public = [getattr(treadle.commands, name) for name in treadle.commands.__all__]
     kinds = {each for each in public if isinstance(each, type) and issubclass(each, Command)}
     missing = kinds - {Command, TimedCommand}

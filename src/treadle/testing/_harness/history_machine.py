@@ -40,6 +40,7 @@ from treadle.testing._harness.json_diff import differences
 from treadle.testing._harness.strategies import commands
 from treadle.testing._harness.strategies.questions import questions
 from treadle.testing._harness.strategies.times import nows
+from treadle.testing._harness.strategies.world import World
 from treadle.testing._harness.timeouts import with_timeout
 from treadle.testing.clock import ManualClock
 from treadle.testing.subject import Subject
@@ -265,7 +266,7 @@ class HistoryMachine(RuleBasedStateMachine):
 
     # --- the parts of a step --------------------------------------------------------------------
 
-    def world(self) -> commands.World:
+    def world(self) -> World:
         return self.run(read_world(self.model, self.clock.now, self.claims))
 
     def batches(self) -> st.SearchStrategy[Commands]:
@@ -358,7 +359,7 @@ def compare_histories(
         run_state_machine_as_test(machine, settings=effort)
 
 
-async def read_world(model: Store, now: int, claims: list[tuple[str, str]]) -> commands.World:
+async def read_world(model: Store, now: int, claims: list[tuple[str, str]]) -> World:
     """Read what commands can refer to, and add the claims that are new to `claims`."""
     entries = await all_entries(model)
     for entry in entries:
@@ -366,7 +367,7 @@ async def read_world(model: Store, now: int, claims: list[tuple[str, str]]) -> c
             claims.append((entry.entry_id, entry.claim_token))
     states = await all_states(model)
     heads = [await model.threads.load(thread_id) for thread_id in await all_thread_ids(model)]
-    return commands.World(
+    return World(
         now=now,
         entry_ids=[entry.entry_id for entry in entries],
         claims=claims,

@@ -1,6 +1,5 @@
 """Commands, from few ids, so that they meet each other."""
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -59,6 +58,7 @@ from treadle.testing._harness.strategies import runs as of_runs
 from treadle.testing._harness.strategies.models import json_values
 from treadle.testing._harness.strategies.runs import run_ids, texts, thread_ids
 from treadle.testing._harness.strategies.times import KEPT, nows, times
+from treadle.testing._harness.strategies.world import World
 
 WITH_TOKEN = (Hold, Ack, Nack, DeadLetter, Release, ExtendLease, Take)
 GUARDED = (PutDocument, DeleteDocument, CheckDocument)
@@ -80,29 +80,6 @@ durations = st.sampled_from([30_000, 1_000, 100, 1, 0])
 unknown: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [{}, {}, {"later": 1.0}, {"a": {"id": None}}]
 )
-
-
-@dataclass(frozen=True)
-class World:
-    """What commands may refer to: things that are there, and some that were."""
-
-    now: int
-    entry_ids: list[str] = field(default_factory=list)
-    claims: list[tuple[str, str]] = field(default_factory=list)
-    """Entries' ids and the tokens they are or were claimed with."""
-    generations: dict[str, int] = field(default_factory=dict)
-    versions: dict[str, int] = field(default_factory=dict)
-    documents: dict[tuple[str, ...], int] = field(default_factory=dict)
-    """The versions of documents, by their collections and keys."""
-
-    def known_entry_ids(self) -> st.SearchStrategy[str]:
-        """Any of them, and one that may not be there."""
-        return st.sampled_from([*self.entry_ids, "e0"])
-
-    def known_claims(self) -> st.SearchStrategy[tuple[str, str]]:
-        """Mostly the newest ones."""
-        newest = [*self.claims[-3:], ("e0", "wrong")]
-        return st.sampled_from(newest) | st.sampled_from([*self.claims, newest[-1]])
 
 
 messages = st.builds(
