@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from treadle.core.commands import Command
-from treadle.core.ids import ThreadId
+from treadle.core.ids import ThreadId, check_id
 from treadle.core.limits import Time
 from treadle.core.mailboxes import STATUSES, MailboxRows, is_terminal
 from treadle.core.read_set import ReadSet
@@ -38,6 +38,11 @@ class PurgeThread(Command[int | None], frozen=True, kw_only=True):
     """In unix milliseconds."""
     ignoring: tuple[ThreadId, ...] = ()
     """Threads that may be right below it: they are above it, too, and go after it."""
+
+    def check(self) -> None:
+        """Refuse what cannot be the id of a thread."""
+        for thread_id in self.ignoring:
+            check_id("thread", thread_id)
 
     def touches(self, read_set: ReadSet) -> None:
         """The thread with its labels, those below it, the mailbox, and its entries."""
