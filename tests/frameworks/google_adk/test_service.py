@@ -103,6 +103,24 @@ async def test_a_session_without_a_revision_is_refused_if_it_is_old(
 
 
 @every_backend
+async def test_a_session_whose_caller_is_cancelled_is_what_is_stored_and_goes_on(
+    service: TreadleSessionService,
+) -> None:
+    for turns in range(12):
+        name = f"s{turns}"
+        session = await service.create_session(app_name=APP, user_id=USER, session_id=name)
+        appending = asyncio.create_task(service.append_event(session, changing({"a": 1})))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        appending.cancel()
+        await asyncio.gather(appending, return_exceptions=True)
+        stored = await load(service, name)
+        assert (stored.events, stored.state) == (session.events, session.state)
+        await service.append_event(session, said("go on"))
+        assert (await load(service, name)).events == session.events
+
+
+@every_backend
 async def test_sessions_that_change_different_keys_of_the_user_lose_nothing(
     service: TreadleSessionService,
 ) -> None:

@@ -33,6 +33,7 @@ from treadle import (
     Thread,
     VersionConflict,
 )
+from treadle.backends.cancellation import shielded
 from treadle.integrations.google_adk._events import as_event, as_message
 from treadle.integrations.google_adk._keys import (
     APP_STATE,
@@ -188,7 +189,8 @@ class TreadleSessionService(BaseSessionService):
     async def append_event(self, session: Session, event: Event) -> Event:
         """Append an event, and change the state as it says, in one commit.
 
-        A partial event is not stored, nor one that the session has already.
+        A partial event is not stored, nor one that the session has already. A cancelled caller
+        waits until its write has ended, so the session has the event if the store has it.
 
         Raises:
             SessionNotFoundError: the session does not exist.
@@ -200,14 +202,18 @@ class TreadleSessionService(BaseSessionService):
         async with self._locks.setdefault(keys, asyncio.Lock()):
             if event.partial or _has(session, event):
                 return event
-            self._apply_temp_state(session, event)
-            event = self._trim_temp_delta_state(event)
-            version = await self._append(session, event, keys)
-            session.last_update_time = event.timestamp
-            _set_revision(session, version)
-            return self._commit_event_to_session(session, event)
+            return await shielded(self._append(session, event, keys))
 
-    async def _append(self, session: Session, event: Event, keys: SessionKeys) -> int:
+    async def _append(self, session: Session, event: Event, keys: SessionKeys) -> Event:
+        """Append an event to a session and to what the store has of it."""
+        self._apply_temp_state(session, event)
+        event = self._trim_temp_delta_state(event)
+        version = await self._store_event(session, event, keys)
+        session.last_update_time = event.timestamp
+        _set_revision(session, version)
+        return self._commit_event_to_session(session, event)
+
+    async def _store_event(self, session: Session, event: Event, keys: SessionKeys) -> int:
         """Append an event; return the new revision of its session."""
         store = await self._open_store()
         users = user_collection(session.app_name)
