@@ -197,4 +197,5 @@ async def test_a_server_that_cannot_be_asked_is_refused_without_its_password(
     with pytest.raises(InvalidValue) as refused:
         await run(import_sessions, store, f"postgresql://me:{password}@localhost:1/x")
     assert password not in str(refused.value)
-    assert ("cannot be read: " in str(refused.value)) == (password == "secret")
+    if password != "sec ret":  # whether that is a URL depends on psycopg's version
+        assert ("cannot be read: " in str(refused.value)) == (password == "secret")

@@ -278,27 +278,69 @@ async def test_a_replacement_does_not_cut_a_message_of_several_items(
     assert await session.get_items() == [{"role": "assistant", "content": "c"}, USER]
 
 
-async def test_automatic_compaction_goes_through_what_a_subclass_does_with_items(
-    store: Store,
-) -> None:
-    class Discreet(TreadleSession):
-        async def add_items(self, items: list[TResponseInputItem]) -> None:
-            hidden = [item for item in items if "secret" not in str(item)]
-            await super().add_items(hidden)
+class Discreet(TreadleSession):
+    async def add_items(self, items: list[TResponseInputItem]) -> None:
+        hidden = [item for item in items if "secret" not in str(item)]
+        await super().add_items(hidden)
 
+
+def compacting(under: TreadleSession, output: str) -> OpenAIResponsesCompactionSession:
     class Responses:
         async def compact(self, **_: Any) -> Any:
-            output = {"type": "message", "role": "assistant", "content": "the secret"}
-            return SimpleNamespace(output=[output], usage=None)
+            item = {"type": "message", "role": "assistant", "content": output}
+            return SimpleNamespace(output=[item], usage=None)
 
-    under = Discreet("chat", store)
-    session = OpenAIResponsesCompactionSession(
+    return OpenAIResponsesCompactionSession(
         "chat",
         under,
         client=cast("Any", SimpleNamespace(responses=Responses())),
         compaction_mode="input",
         should_trigger_compaction=lambda _: True,
     )
+
+
+@every_backend
+async def test_a_compaction_that_is_asked_for_leaves_no_moment_without_a_history(
+    session: TreadleSession, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await session.add_items(said("a", "b"))
+    commit: Any = store.commit
+    seen: list[list[TResponseInputItem]] = []
+
+    async def commit_and_look(*values: Any, **options: Any) -> Any:
+        receipt = await commit(*values, **options)
+        seen.append(await session.get_items())
+        return receipt
+
+    monkeypatch.setattr(store, "commit", commit_and_look)
+    await compacting(session, "summary").run_compaction({"force": True})
+    [found] = seen  # a process that dies behind any other commit would leave it
+    assert [item.get("content") for item in found] == ["summary"]
+
+
+async def test_a_compaction_in_a_batch_commits_with_it(store: Store) -> None:
+    await TreadleSession("chat", store).add_items(said("a", "b"))
+    async with store.batch() as step:
+        session = TreadleSession("chat", store, step=step)
+        await compacting(session, "summary").run_compaction({"force": True})
+        assert await TreadleSession("chat", store).get_items() == said("a", "b")
+    [found] = await TreadleSession("chat", store).get_items()
+    assert found.get("content") == "summary"
+
+
+async def test_a_compaction_that_is_asked_for_goes_through_what_a_subclass_does_with_items(
+    store: Store,
+) -> None:
+    under = Discreet("chat", store)
+    await under.add_items(said("a", "b"))
+    await compacting(under, "the secret").run_compaction({"force": True})
+    assert "the secret" not in str(await under.get_items())
+
+
+async def test_automatic_compaction_goes_through_what_a_subclass_does_with_items(
+    store: Store,
+) -> None:
+    under = Discreet("chat", store)
     agent = Agent(name="agent", model=ScriptedModel([[text("answer")]]))
-    await Runner.run(agent, "hello", session=session)
+    await Runner.run(agent, "hello", session=compacting(under, "the secret"))
     assert "the secret" not in str(await under.get_items())

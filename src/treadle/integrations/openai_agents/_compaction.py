@@ -1,4 +1,4 @@
-"""The end of a history, which the SDK's compaction replaces in one commit.
+"""The end of a history, which the SDK's automatic compaction replaces in one commit.
 
 The SDK asks a session for it with a private hook. An SDK without the hook does not ask: it clears
 the session and writes it again.

@@ -75,6 +75,14 @@ class Committed:
         self._thread = _as_before(self._thread, await self._store.threads.summary(self._thread.id))
         await self._store.threads.delete(self._thread.id)
 
+    async def replace_all(self, items: Sequence[Json]) -> None:
+        """Replace all items by others, in the thread as it is."""
+        messages = [read_item(item) for item in items]
+        async with self._store.batch() as step:
+            step.threads.ensure(self._thread)
+            step.threads.truncate(self._thread.id, keep=0)
+            _append(step, self._thread, messages)
+
     async def replace(self, tail: Tail, start: int, items: Sequence[Json]) -> bool:
         """Replace `start` and all later items of a tail; return False if the thread has changed."""
         keep, rest = tail.cut(start)

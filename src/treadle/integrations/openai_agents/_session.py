@@ -91,6 +91,16 @@ class TreadleSession:
         """Delete the thread with its history; adding an item creates it again, for its owner."""
         await shielded(self._history.clear())
 
+    async def _atomic_replace_items(self, items: list[TResponseInputItem]) -> bool:
+        """The SDK's hook: replace all items in one commit, instead of a deletion and an addition.
+
+        It returns False where it must not: see `_get_compaction_snapshot`.
+        """
+        if self._is_collected or type(self) is not TreadleSession:
+            return False
+        await shielded(Committed(self._store, self._thread).replace_all(items))
+        return True
+
     async def _get_compaction_snapshot(
         self, limit: int, *, prune_prefix: IsExpired | None = None
     ) -> Snapshot | None:
