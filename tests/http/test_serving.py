@@ -52,7 +52,7 @@ def test_an_address_that_is_taken_is_named(tmp_path: Path) -> None:
 
 def test_a_store_is_served_to_who_has_a_token(tmp_path: Path, tokens: Path) -> None:
     with serving(tmp_path / "store", "--tokens", tokens) as (child, url):
-        with httpx.Client(base_url=url) as client:
+        with httpx.Client(base_url=url, timeout=30) as client:
             assert client.get("/health").status_code == 200
             assert client.get("/v1/threads").status_code == 401
             assert client.get("/v1/threads", headers=bearer("x" * 20)).status_code == 401
@@ -68,7 +68,7 @@ def test_a_store_is_served_to_who_has_a_token(tmp_path: Path, tokens: Path) -> N
             assert client.post("/login", data={"token": ALICE}).status_code == 303
             assert "/threads/t" in client.get("/threads").text
         child.send_signal(signal.SIGTERM)
-        assert child.wait(5) == 0
+        assert child.wait(30) == 0
         assert "201 alice POST /v1/threads" in child.stderr.read()  # type: ignore[union-attr]
 
 
@@ -150,7 +150,7 @@ def test_a_server_that_only_reads_says_so(tmp_path: Path) -> None:
         pass
     with (
         serving(tmp_path / "store", "--read-only") as (_, url),
-        httpx.Client(base_url=url) as client,
+        httpx.Client(base_url=url, timeout=30) as client,
     ):
         assert client.get("/v1/threads").status_code == 200
         assert client.post("/v1/threads", json={}).json()["code"] == "read_only"
@@ -160,7 +160,7 @@ def test_the_owner_in_a_header_of_the_proxy_is_who_asks(tmp_path: Path) -> None:
     options = ("--user-header", "X-Forwarded-User")
     with (
         serving(f"sqlite:///{tmp_path}/a.db", *options) as (_, url),
-        httpx.Client(base_url=url) as client,
+        httpx.Client(base_url=url, timeout=30) as client,
     ):
         headers = {"x-forwarded-user": "alice"}
         assert client.get("/v1/threads").status_code == 401
@@ -170,13 +170,13 @@ def test_the_owner_in_a_header_of_the_proxy_is_who_asks(tmp_path: Path) -> None:
         assert client.post("/v1/threads", json={}, headers=headers).status_code == 201
     with (
         serving(f"sqlite:///{tmp_path}/a.db", *options, "--user-role", "chat") as (_, url),
-        httpx.Client(base_url=url) as client,
+        httpx.Client(base_url=url, timeout=30) as client,
     ):
         assert client.get("/v1/threads", headers=headers).status_code == 200
         assert client.post("/v1/threads", json={}, headers=headers).status_code == 403
     with (
         serving(f"sqlite:///{tmp_path}/a.db", *options, "--proxy", "10.0.0.1") as (_, url),
-        httpx.Client(base_url=url) as client,
+        httpx.Client(base_url=url, timeout=30) as client,
     ):
         assert client.get("/v1/threads", headers=headers).status_code == 401
         assert client.get("/v1/threads", headers=forged).status_code == 401
@@ -185,7 +185,7 @@ def test_the_owner_in_a_header_of_the_proxy_is_who_asks(tmp_path: Path) -> None:
 def test_a_proxy_that_cuts_a_path_off_is_in_the_links(tmp_path: Path) -> None:
     with (
         serving(tmp_path / "store", "--root-path", "/tools/treadle") as (_, url),
-        httpx.Client(base_url=url) as client,
+        httpx.Client(base_url=url, timeout=30) as client,
     ):
         assert client.post("/v1/threads", json={"id": "a/b"}).status_code == 400
         assert client.post("/v1/threads", json={"id": "t"}).status_code == 201
