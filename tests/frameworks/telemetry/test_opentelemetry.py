@@ -12,11 +12,11 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 
 import treadle
 from tests.marks import every_backend
-from treadle import InvalidValue, Message, NotFound, Store, Thread
+from treadle import InvalidValue, MailboxEntry, Message, NotFound, Store, Thread
 from treadle.blocking import open_store
 from treadle.commands import DeleteThread, Send
 from treadle.integrations.opentelemetry import TracedEvents, trace_stores
-from treadle.queries import LoadMailbox, LoadThreadSummary
+from treadle.queries import LoadEntry, LoadMailbox, LoadThreadSummary
 from treadle.worker import Backoff, Delivery, Event, Reject, Worker
 
 
@@ -259,12 +259,17 @@ async def test_entries_that_a_handler_takes_are_linked_to_its_delivery(
 
 
 async def test_the_polls_of_a_worker_are_not_traced(store: Store, spans: Spans) -> None:
-    async def handler(_: Delivery) -> None:
-        await asyncio.sleep(0.3)
+    async def handler(delivery: Delivery) -> None:
+        """Wait until the lease was renewed."""
+        claimed = delivery.entry
+        now: MailboxEntry | None = claimed
+        while now is not None and now.lease_until == claimed.lease_until:
+            await asyncio.sleep(0.01)
+            now = await store._backend.read(LoadEntry(entry_id=claimed.entry_id))
 
     await store.mailboxes.send("m", 1)
     hook = TracedEvents(tracer_provider=spans.provider)
-    await Worker(store, handler, on_event=hook, lease_ms=300).run(until_idle=True)
+    await Worker(store, handler, on_event=hook, lease_ms=3_000).run(until_idle=True)
     assert set(spans.all()) <= {"send", "process", "commit", "mailboxes.search_entries"}
     assert len(spans.named("commit")) == 1
 
