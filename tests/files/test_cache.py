@@ -1,18 +1,21 @@
 """Rows in memory: the least recently used threads are evicted, and read again when needed."""
 
 from pathlib import Path
+from typing import Never
 
 import pytest
 
 import treadle
-from treadle import Message, Thread
+from treadle import MailboxEntry, Message, Store, Thread
 from treadle.backends.files import _tables as tables
 from treadle.backends.files import _thread_cache as cache
 from treadle.backends.files._encoded_thread import EncodedThread
+from treadle.backends.files._entry_cache import EntryCache
 from treadle.backends.files._thread_cache import ThreadCache
 from treadle.backends.files.disk import Disk
 from treadle.backends.files.json_files import JsonFiles
 from treadle.backends.model.tables import Put
+from treadle.core.mailboxes import SETTLED
 from treadle.core.threads import StoredThread, ThreadHead
 
 
@@ -89,3 +92,65 @@ async def test_a_page_of_mailboxes_reads_only_the_documents_on_it(tmp_path: Path
         page = await store.mailboxes.list(limit=1)
     assert [state.mailbox_id for state in page.items] == ["a"]
     assert (page.total, page.has_more) == (2, True)
+
+
+def _refuse_all(_entries: EntryCache) -> Never:
+    raise AssertionError("all entries are looked at")
+
+
+async def end_entries(store: Store, *mailboxes: str, each: int) -> None:
+    for mailbox_id in mailboxes:
+        for number in range(each):
+            await store.mailboxes.send(mailbox_id, number)
+        await store.mailboxes.cancel_pending(mailbox_id)
+
+
+async def payloads(store: Store, mailbox_id: str) -> list[object]:
+    page = await store.mailboxes.search_entries(
+        mailbox_id=mailbox_id, statuses=SETTLED, order="asc", limit=200
+    )
+    assert not page.unreadable
+    return [entry.payload for entry in page.items]
+
+
+async def test_a_listing_of_a_mailbox_looks_at_its_own_ended_entries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "ENDED_ROWS", 10)
+    mailboxes = [f"m{number}" for number in range(20)]
+    async with treadle.open_store(tmp_path) as store, treadle.open_store(tmp_path) as other:
+        await end_entries(store, *mailboxes, each=10)
+        assert await payloads(store, "m3") == [*range(10)]
+        with monkeypatch.context() as patch:
+            patch.setattr(EntryCache, "__iter__", _refuse_all)
+            assert await payloads(store, "m4") == [*range(10)]
+            assert (await store.mailboxes.count_entries("m5")).cancelled == 10
+        await end_entries(other, "m4", "new", each=2)
+        await end_entries(store, "m5", each=1)
+        assert await payloads(store, "m4") == [*range(10), 0, 1]
+        assert await payloads(store, "m5") == [*range(10), 0]
+        assert await payloads(store, "new") == [0, 1]
+        await other.mailboxes.delete("m4")
+        assert await payloads(store, "m4") == []
+        await other.mailboxes.purge(2**60, statuses=SETTLED)
+        assert await payloads(store, "m3") == []
+
+
+def path_of(folder: Path, entry: MailboxEntry) -> Path:
+    [path] = folder.rglob(f"{entry.entry_id}.json")
+    return path
+
+
+async def test_a_damaged_entry_may_be_of_any_mailbox_until_it_is_repaired(tmp_path: Path) -> None:
+    async with treadle.open_store(tmp_path) as store:
+        await end_entries(store, "a", "b", each=1)
+        [entry] = (await store.mailboxes.search_entries(mailbox_id="a")).items
+    path = path_of(tmp_path, entry)
+    text = path.read_text()
+    path.write_text("{")
+    async with treadle.open_store(tmp_path) as store:
+        for mailbox_id in ("b", "a"):
+            page = await store.mailboxes.search_entries(mailbox_id=mailbox_id)
+            assert len(page.unreadable) == 1
+        path.write_text(text)
+        assert await payloads(store, "b") == await payloads(store, "a") == [0]

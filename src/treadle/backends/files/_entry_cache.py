@@ -8,6 +8,7 @@ import msgspec
 
 from treadle.backends.files._cache import RowCache, row_reader
 from treadle.backends.files.json_files import JsonFiles
+from treadle.backends.model.groups import Groups
 from treadle.backends.model.tables import Put
 from treadle.core.mailboxes import STATUSES, EntryStatus, MailboxEntry, is_terminal
 
@@ -40,6 +41,12 @@ class EntryCache(RowCache[MailboxEntry]):
         """The largest number of rows since their dictionary was made."""
         self._unpacked: OrderedDict[str, None] = OrderedDict()
         """Ended entries that are still rows; the one that ended first is the first."""
+        self._by_mailbox: Groups | None = None
+        """All entries, once somebody has asked for those of a mailbox; some may be gone."""
+        self._gone = 0
+        """How many of them are gone, at most."""
+        self._without_mailbox: set[str] = set()
+        """Those of which it is not known, because they cannot be read, or were not yet."""
         self.has_unfinished = False
         """True if the index has read all entries: those that have not ended are in memory.
 
@@ -50,10 +57,13 @@ class EntryCache(RowCache[MailboxEntry]):
     def __setitem__(self, key: str, row: MailboxEntry) -> None:
         self._drop(key)
         super().__setitem__(key, row)
+        if self._by_mailbox is not None:
+            self._by_mailbox.add(row.mailbox_id, key)
 
     def __delitem__(self, key: str) -> None:
         self._drop(key)
         super().__delitem__(key)
+        self._gone += 1
 
     def __contains__(self, key: object) -> bool:
         return key in self._ended or super().__contains__(key)
@@ -67,6 +77,9 @@ class EntryCache(RowCache[MailboxEntry]):
         """Drop a row that another process has written or removed; it is read again when needed."""
         self._drop(key)
         super().forget(key, present=present)
+        self._gone += not present
+        if present and self._by_mailbox is not None:
+            self._without_mailbox.add(key)
 
     def mark_written(self, key: str) -> None:
         """Note that the JSON file of a row is written, or removed."""
@@ -101,13 +114,31 @@ class EntryCache(RowCache[MailboxEntry]):
         wanted = frozenset(statuses)
         numbers = {STATUSES.index(status) for status in wanted}
         mailbox = b"" if mailbox_id is None else mailbox_id.encode()
-        for key in list(self):
+        for key in list(self) if mailbox_id is None else self._keys_of(mailbox_id):
             packed = self._ended.get(key)
             if packed is not None and not (packed[0] in numbers and mailbox in packed):
                 continue  # it need not be unpacked
             row = self._read_or_note(key, self._look)
             if row is not None and row.status in wanted and mailbox_id in (None, row.mailbox_id):
                 yield row
+
+    def _keys_of(self, mailbox_id: str) -> list[str]:
+        """The ids of the entries that are in a mailbox, or may be."""
+        if self._by_mailbox is None:
+            self._by_mailbox, self._gone = Groups(), 0
+            self._without_mailbox = set(self)
+        elif self._gone > len(self) + 10_000:
+            known, self._by_mailbox, self._gone = self._by_mailbox, Groups(), 0
+            for mailbox, key in known.items():
+                if key in self:
+                    self._by_mailbox.add(mailbox, key)
+        for key in (*self._without_mailbox, *self._damaged):
+            row = self._read_or_note(key, self._look) if key in self else None
+            if row is not None:
+                self._by_mailbox.add(row.mailbox_id, key)
+            if row is not None or key not in self:
+                self._without_mailbox.discard(key)
+        return [key for key in self._by_mailbox.of(mailbox_id) if key in self]
 
     def counts(self) -> Mapping[EntryStatus, int]:
         """Return how many entries there are in each status, except damaged ones."""

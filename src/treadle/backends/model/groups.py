@@ -1,6 +1,6 @@
 """Ids by a key that several have, such as the threads of an owner."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 
 class Groups:
@@ -13,6 +13,12 @@ class Groups:
         """The ids at a key, in no order."""
         found = self._ids.get(key, ())
         return (found,) if isinstance(found, str) else found
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Yield each key with each of its ids; nothing may change meanwhile."""
+        for key in self._ids:
+            for member in self.of(key):
+                yield key, member
 
     def add(self, key: str, member: str) -> None:
         """Add an id; one that is there stays."""
