@@ -70,6 +70,14 @@ class OverlaidDisk(Disk):
         data = self.read(path)
         return [data[start : start + size] for start, size in parts]
 
+    def read_end(self, path: str, size: int) -> tuple[bytes, int]:
+        """Return up to `size` bytes at the end of a file, with its changes."""
+        if path not in self._files:
+            return super().read_end(path, size)
+        data = self.read(path)
+        start = max(len(data) - size, 0)
+        return data[start:], start
+
     def write_tail(self, path: str, start: int, data: Bytes) -> None:
         """Make a file end with `data` in memory, unless it does."""
         content = self.read(path) if self.exists(path) else b""
