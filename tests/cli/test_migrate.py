@@ -66,6 +66,8 @@ def test_migrate_brings_the_schema_up_to_date(tmp_path: Path) -> None:
 def test_migrating_creates_a_database_file_and_status_does_not(tmp_path: Path) -> None:
     report = run_json("migrate", "--status", "--store", DATABASE)
     assert {each["applied_at"] for each in report["migrations"]} == {None}
+    lines = run("migrate", "--status", "--store", DATABASE).stdout.splitlines()
+    assert [line.split("\t")[2] for line in lines] == ["applied", "pending", "pending"]
     text = run("migrate", "--sql", "--store", DATABASE).stdout
     assert list(tmp_path.iterdir()) == []
     with closing(sqlite3.connect(":memory:")) as connection:

@@ -61,7 +61,9 @@ class _SqliteSchema(msgspec.Struct, frozen=True):
     path: Path
 
     def states(self) -> Sequence[MigrationState]:
-        return sqlite_schema.migration_states(str(self.path))
+        states = sqlite_schema.migration_states(str(self.path))
+        # Nobody has to ask for those that contract.
+        return [msgspec.structs.replace(each, contracts=False) for each in states]
 
     def script(self, *, contract: bool) -> str:
         missing = sqlite_schema.missing_migrations(str(self.path))
