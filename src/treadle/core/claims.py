@@ -491,6 +491,7 @@ class ExtendLease(TimedCommand[bool], frozen=True, kw_only=True):
         lease_until = max(later(now, self.extension_ms), later(max(ends, default=-1), 1))
         for each in claimed:
             if is_of_one_holder(each, entry):
-                after = msgspec.structs.replace(each, lease_until=lease_until, updated_at=now)
+                changed = max(now, each.updated_at)  # never before its claim: see `Pause.since`
+                after = msgspec.structs.replace(each, lease_until=lease_until, updated_at=changed)
                 rows.entries.put(each.entry_id, after)
         return True

@@ -6,8 +6,8 @@ import msgspec
 
 from treadle.core.commands import Command, TimedCommand
 from treadle.core.ids import EntryId, RunId, ThreadId
-from treadle.core.limits import Count
-from treadle.core.mailboxes import MailboxRows, is_terminal
+from treadle.core.limits import Count, later
+from treadle.core.mailboxes import MailboxEntry, MailboxRows, is_terminal
 from treadle.core.read_set import ReadSet
 from treadle.core.runs import ANSWERED, RunRecord, RunRows
 from treadle.core.threads import ThreadRows
@@ -96,26 +96,38 @@ class EndWait(TimedCommand[RunRecord], frozen=True, kw_only=True):
             raise NotFound("run", self.run_id)
         if run.status != "waiting":
             raise RunConflict(self.run_id, run.status, run.termination_code)
-        self._require_entry(rows)
+        entry = self._require_entry(rows)
         ended = msgspec.structs.replace(
             run,
             status=self.status,
             termination_code=self.termination_code,
             termination_detail=self.termination_detail,
-            updated_at=now,
+            updated_at=_time_of_answer(entry, now),
             answered_by=self.answered_by,
             has_answer=self.status == "running",
         )
         rows.runs.put(self.run_id, ended)
         return ended
 
-    def _require_entry(self, rows: WaitRows) -> None:
+    def _require_entry(self, rows: WaitRows) -> MailboxEntry | None:
         if self.status != "running" or self.entry_id is None:
-            return
+            return None
         entry = rows.entries.get(self.entry_id)
         if entry is None or is_terminal(entry):
             reason = f"its entry {shorten(self.entry_id)} has ended; end its wait as 'done'"
             raise RunConflict(self.run_id, "waiting", cannot_go_on=reason)
+        return entry
+
+
+def _time_of_answer(entry: MailboxEntry | None, now: int) -> int:
+    """The present; or later, if the entry that goes on is held: after its claim.
+
+    Its holder has not seen the answer, and a `Pause` compares the two times. So they must not be
+    the same millisecond, and a clock that was set back in between must not change their order.
+    """
+    if entry is None or entry.status != "claimed":
+        return now
+    return max(now, later(entry.updated_at, 1))
 
 
 class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):

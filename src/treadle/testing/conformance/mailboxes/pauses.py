@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from treadle import MailboxState, NotFound, RunMeta, Store, Thread, ThreadChangeSet
+from treadle import MailboxEntry, MailboxState, NotFound, RunMeta, Store, Thread, ThreadChangeSet
 from treadle.backends.base import Guarantee
 from treadle.core.mailbox_pauses import Pause
 from treadle.testing._harness.builders import claim_by_id, claim_ids, claim_one, says
@@ -198,33 +198,64 @@ async def a_worker_that_waits_goes_on_when_a_pause_is(
                 clock.now += 200
 
 
-@checks.add(
-    Guarantee.PAUSES_HOLD,
-    each={
-        "and got an answer meanwhile": (1, None),
-        "and knew of the answer": (0, "why"),
-    },
-)
-async def a_holder_that_was_about_to_wait(
-    store: Store, clock: ManualClock, case: tuple[int, str | None]
-) -> None:
-    answered_after, paused_for = case
-    await store.threads.create(Thread(id="box"))
-    await store.mailboxes.send("box", 1)
+async def hold_and_ask(store: Store) -> tuple[MailboxEntry, Pause]:
+    """Claim an entry, and write that its run waits. With it comes the pause of its holder."""
     held = await claim_one(store)
-    meta = RunMeta(agent_id="a", status="waiting", source_mailbox_entry_id=held.entry_id)
-    waits = ThreadChangeSet(run_id="r", run_meta=meta)
-    await store.threads.append("box", waits)
-    clock.now += answered_after
-    await store.runs.end_wait("r", status="running", entry_id=held.entry_id)
-    clock.now += 1
-    pause = Pause(
+    await store.threads.append("box", waiting(held))
+    return held, Pause(
         mailbox_id="box", reason="why", unless_answered=held.entry_id, since=held.updated_at
     )
-    expect((await store.commit((pause,))).results[0].pause_reason, paused_for)
-    state = await store.mailboxes.load("box")
-    expect(None if state is None else state.pause_reason, paused_for)
-    elsewhere = replace(pause, mailbox_id="other")
-    expect((await store.commit((elsewhere,))).results[0].pause_reason, "why")
-    await store.threads.append("box", waits)
-    expect((await store.commit((pause,))).results[0].pause_reason, "why")
+
+
+def waiting(held: MailboxEntry) -> ThreadChangeSet:
+    """What a run appends that waits and goes on with an entry."""
+    meta = RunMeta(agent_id="a", status="waiting", source_mailbox_entry_id=held.entry_id)
+    return ThreadChangeSet(run_id="r", run_meta=meta)
+
+
+async def reason_after(store: Store, pause: Pause) -> str | None:
+    """The reason for which a mailbox is paused after a pause."""
+    [result] = (await store.commit((pause,))).results
+    state = await store.mailboxes.load(pause.mailbox_id)
+    expect(None if state is None else state.pause_reason, result.pause_reason)
+    return None if state is None else state.pause_reason
+
+
+HOUR = 3_600_000
+
+
+@checks.add(
+    Guarantee.PAUSES_HOLD,
+    each={"later": [5], "at once": [0], "an hour before": [-HOUR], "once extended": [-HOUR, 5]},
+)
+async def a_holder_does_not_wait_for_an_answer_that_came_while_it_held_the_entry(
+    store: Store, clock: ManualClock, steps: list[int]
+) -> None:
+    await store.threads.create(Thread(id="box"))
+    await store.mailboxes.send("box", 1)
+    held, pause = await hold_and_ask(store)
+    for number, step in enumerate(steps):
+        if number:
+            expect(await store.mailboxes.extend_lease(held), True)
+        clock.now += step
+    await store.runs.end_wait("r", status="running", entry_id=held.entry_id)
+    clock.now += 1
+    expect(await reason_after(store, pause), None)
+    expect(await reason_after(store, replace(pause, mailbox_id="other")), "why")
+    await store.threads.append("box", waiting(held))
+    expect(await reason_after(store, pause), "why")
+
+
+@checks.add(Guarantee.PAUSES_HOLD, each={"at once": 0, "later": 5})
+async def a_holder_waits_that_knows_the_answer(store: Store, clock: ManualClock, ms: int) -> None:
+    await store.threads.create(Thread(id="box"))
+    await store.mailboxes.send("box", 1)
+    held, _ = await hold_and_ask(store)
+    await store.mailboxes.release(held)
+    await store.runs.end_wait("r", status="running", entry_id=held.entry_id)
+    clock.now += ms
+    again = await claim_one(store)
+    known = Pause(
+        mailbox_id="box", reason="why", unless_answered=again.entry_id, since=again.updated_at
+    )
+    expect(await reason_after(store, known), "why")
