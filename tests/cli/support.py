@@ -1,6 +1,7 @@
 """Functions that run the command, in this process or in another one."""
 
 import asyncio
+import inspect
 import json
 import os
 import subprocess
@@ -16,13 +17,17 @@ from treadle.cli.app import app
 
 T = TypeVar("T")
 
+_MIXES = "mix_stderr" in inspect.signature(CliRunner).parameters
 PROJECT = Path(__file__).parents[2]
 SHIPPED = PROJECT / "src" / "treadle" / "cli" / "demo" / "conversations.jsonl"
 
 
 def run(*arguments: object, input: str | bytes | None = None) -> Result:
     """Run the command in this process."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=input)
+    # Before click 8.2, a runner mixes both outputs by default.
+    apart: Any = {"mix_stderr": False} if _MIXES else {}
+    runner = CliRunner(**apart)
+    result = runner.invoke(app, [str(argument) for argument in arguments], input=input)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result

@@ -1,6 +1,6 @@
 """JSON values of a conversation, checked for their types and compared exactly."""
 
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -17,6 +17,36 @@ def same(one: object, other: object) -> bool:
     if one is other:
         return True
     return msgspec.json.encode(one, order="sorted") == msgspec.json.encode(other, order="sorted")
+
+
+def plain(value: Any) -> Any:
+    """Return a value with JSON's own types for their subclasses, and lists for tuples.
+
+    A member of a `StrEnum` becomes its text, as where a program writes JSON. What is neither stays.
+    """
+    try:
+        return _plain(value)
+    except RecursionError:
+        return value  # it is nested too deep, and refused where it is stored
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_plain_scalar(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return _plain_scalar(value)
+
+
+def _plain_scalar(value: Any) -> Any:
+    # The methods of the subclasses may say something else.
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int.__pos__(value)
+    return float.__pos__(value) if isinstance(value, float) else value
 
 
 def as_object(value: Json, where: str) -> dict[str, Json]:

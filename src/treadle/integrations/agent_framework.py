@@ -9,6 +9,8 @@
         builder = WorkflowBuilder(name="w", start_executor=first, checkpoint_storage=storage)
 """
 
+import base64
+import pickle
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, cast, get_args
@@ -16,12 +18,22 @@ from typing import Any, cast, get_args
 import msgspec
 
 import treadle
-from treadle import AlreadyExists, CorruptRecord, Json, NotFound, Store, VersionConflict
+from treadle import (
+    AlreadyExists,
+    CorruptRecord,
+    InvalidValue,
+    Json,
+    NotFound,
+    Store,
+    VersionConflict,
+)
+from treadle.core.codec import check_json
 from treadle.integrations._document_pages import NOBODY
 from treadle.integrations._ids import joined_id
 from treadle.integrations._last_messages import load_last_messages
 from treadle.integrations._ordered import OrderedDocuments, rank_of
 from treadle.integrations._requirements import requires
+from treadle.integrations._values import plain
 
 with requires("treadle[agent-framework]"):
     from agent_framework import HistoryProvider, Message, WorkflowCheckpoint
@@ -130,9 +142,10 @@ class TreadleHistoryProvider(HistoryProvider):
 class TreadleCheckpointStorage:
     """A checkpoint storage (`CheckpointStorage`) that keeps checkpoints of workflows in documents.
 
-    Values that JSON does not have are pickled, as in the framework's own storages. When they are
-    loaded, only its types and those that you allow are made. A checkpoint with others is not saved:
-    the framework logs it, and the workflow can go on from the last one that was.
+    Values that JSON does not have are pickled, as in the framework's own storages, and those that
+    a store does not keep, such as infinity. When they are loaded, only the framework's types and
+    those that you allow are made. A checkpoint with others is not saved: the framework logs it,
+    and the workflow can go on from the last one that was.
 
     Args:
         store: an open store; it stays open.
@@ -156,7 +169,7 @@ class TreadleCheckpointStorage:
 
         Raises:
             WorkflowCheckpointException: it has a type that is not allowed, or cannot be pickled.
-            InvalidValue: it has a value that a store cannot keep, such as NaN.
+            InvalidValue: it is nested too deep for a store.
         """
         id = checkpoint.checkpoint_id
         rank = rank_of(datetime.fromisoformat(checkpoint.timestamp))
@@ -213,7 +226,7 @@ class TreadleCheckpointStorage:
 
     def _encoded(self, checkpoint: WorkflowCheckpoint) -> Json:
         try:
-            value: Json = encode_checkpoint_value(checkpoint.to_dict())
+            value = _storable(plain(encode_checkpoint_value(checkpoint.to_dict())))
             decode_checkpoint_value(value, allowed_types=self._allowed)
         except Exception as error:  # of whatever class the application has given us
             id = checkpoint.checkpoint_id
@@ -227,12 +240,34 @@ class TreadleCheckpointStorage:
         )
 
 
+def _storable(value: Any) -> Json:
+    """Return an encoded checkpoint with values of JSON pickled that a store does not keep.
+
+    The framework's encoder pickles only what JSON does not have; its decoder makes these again,
+    too.
+    """
+    if isinstance(value, dict):
+        return {key: _storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    try:
+        check_json(value, "value")
+    except InvalidValue:
+        return _pickled(value)
+    return value
+
+
+def _pickled(value: object) -> Json:
+    data = base64.b64encode(pickle.dumps(value)).decode()
+    return {"__pickled__": data, "__type__": f"builtins:{type(value).__name__}"}
+
+
 def _written(message: Message) -> treadle.Message:
     """Return a message of a thread.
 
     It has no id: the store would skip a message with the id of another, changed or not.
     """
-    fields = msgspec.to_builtins(message.to_dict())
+    fields = msgspec.to_builtins(message.to_dict(), str_keys=True)
     contents = fields.pop("contents", [])
     role = message.role if message.role in _ROLES else "assistant"
     return treadle.Message(

@@ -1,10 +1,18 @@
 """What the history provider and the checkpoint storage promise beyond the framework's contract."""
 
 import asyncio
+import math
+from enum import IntEnum, StrEnum
+from pathlib import Path
 from typing import Any
 
 import pytest
-from agent_framework import Content, Message, WorkflowCheckpointException
+from agent_framework import (
+    Content,
+    FileCheckpointStorage,
+    Message,
+    WorkflowCheckpointException,
+)
 
 from tests.frameworks.agent_framework.values import Approval, checkpoint
 from tests.marks import every_backend
@@ -14,6 +22,14 @@ from treadle.integrations.agent_framework import TreadleCheckpointStorage, Tread
 
 History = TreadleHistoryProvider
 Storage = TreadleCheckpointStorage
+
+
+class Color(StrEnum):
+    RED = "red"
+
+
+class Level(IntEnum):
+    HIGH = 2
 
 
 async def texts(history: History) -> list[str]:
@@ -197,10 +213,42 @@ async def test_an_id_that_no_checkpoint_can_have_is_of_none(storage: Storage, id
     assert await storage.delete(id) is False
 
 
-async def test_a_value_that_cannot_be_stored_is_refused(storage: Storage) -> None:
-    with pytest.raises(InvalidValue, match="JSON has no nan"):
-        await storage.save(checkpoint(state={"x": float("nan")}))
+@every_backend
+async def test_values_that_a_store_does_not_keep_are_in_checkpoints_all_the_same(
+    storage: Storage,
+) -> None:
+    state = {"best": math.inf, "id": 2**127 + 1, "text": "half of an emoji: \ud83d"}
+    saved = checkpoint(state={"list": [state], "nan": math.nan})
+    await storage.save(saved)
+    found = (await storage.load(saved.checkpoint_id)).state
+    assert found["list"] == [state]
+    assert math.isnan(found["nan"])
+
+
+async def test_members_of_enums_are_in_checkpoints_as_in_the_frameworks_own_files(
+    storage: Storage, tmp_path: Path
+) -> None:
+    saved = checkpoint(state={"color": Color.RED, Color.RED.value: Level.HIGH, "list": [Color.RED]})
+    for each in (FileCheckpointStorage(tmp_path), storage):
+        await each.save(saved)
+        found = (await each.load(saved.checkpoint_id)).state
+        assert found == {"color": "red", "red": 2, "list": ["red"]}
+        assert {*map(type, found.values())} == {str, int, list}
+
+
+async def test_a_checkpoint_that_is_nested_too_deep_is_refused(storage: Storage) -> None:
+    deep: Any = "x"
+    for _ in range(120):
+        deep = [deep]
+    with pytest.raises(InvalidValue, match="nested deeper"):
+        await storage.save(checkpoint(state={"x": deep}))
     assert await storage.list_checkpoint_ids(workflow_name="workflow") == []
+
+
+async def test_keys_that_are_numbers_are_kept_as_json_has_them(history: History) -> None:
+    await history.save_messages("s", said("a", additional_properties={"scores": {1: 0.5}}))
+    [found] = await history.get_messages("s")
+    assert found.additional_properties == {"scores": {"1": 0.5}}
 
 
 @pytest.mark.parametrize("value", [None, {"row": ["a"], "value": {"unknown": 1}}])

@@ -1,11 +1,13 @@
 """The store for long-term memory: what LangGraph's own tests do not try."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langgraph.store.base import GetOp, ListNamespacesOp, PutOp, SearchOp
+from langgraph.store.sqlite.aio import AsyncSqliteStore
 
 from tests.marks import every_backend
 from treadle import InvalidValue, Store, blocking, open_store
@@ -212,6 +214,23 @@ async def test_tuples_are_stored_as_lists_as_in_all_stores_of_langgraph(store: S
     assert found.value == {"at": [1, 2], "path": [{"from": ["x"]}]}
     assert len(await items.asearch(("a",), filter={"at": (1, 2)})) == 1
     assert len(await items.asearch(("a",), filter={"at": {"$ne": (1, 2)}})) == 0
+
+
+class Color(StrEnum):
+    RED = "red"
+
+
+@every_backend
+async def test_members_of_enums_are_stored_as_what_they_hold_as_in_all_stores_of_langgraph(
+    store: Store,
+) -> None:
+    async with AsyncSqliteStore.from_conn_string(":memory:") as theirs:
+        await theirs.setup()
+        for items in (theirs, TreadleStore(store)):
+            await items.aput(("a",), "k", {"color": Color.RED, "all": [Color.RED]})
+            [found] = await items.asearch(("a",), filter={"color": Color.RED})
+            assert found.value == {"color": "red", "all": ["red"]}
+            assert type(found.value["color"]) is str
 
 
 async def test_a_value_that_holds_itself_is_refused(store: Store) -> None:

@@ -1,13 +1,15 @@
 import string
+from enum import StrEnum
 from typing import Any
 
 import pytest
+from agents import SQLiteSession
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.frameworks.openai_agents.items import CALL, ITEMS, OUTPUT, USER
-from treadle import InvalidValue, Message, ToolCall, decode, encode
-from treadle.integrations.openai_agents import read_item, write_items
+from treadle import InvalidValue, Message, Store, ToolCall, decode, encode
+from treadle.integrations.openai_agents import TreadleSession, read_item, write_items
 
 NAMES = ["type", "role", "content", "call_id", "name", "arguments", "output", "id", "openai_item"]
 VALUES = [
@@ -74,6 +76,21 @@ def test_a_message_of_another_program_becomes_items() -> None:
             ],
         }
     ]
+
+
+class Words(StrEnum):
+    HELLO = "hello"
+
+
+async def test_what_json_writes_as_a_text_or_a_list_is_an_item_as_in_the_sdks_sessions(
+    store: Store,
+) -> None:
+    given: Any = {"role": "user", "content": Words.HELLO, "tags": (Words.HELLO, 1)}
+    for session in (SQLiteSession("chat"), TreadleSession("chat", store)):
+        await session.add_items([given])
+        found: Any = (await session.get_items())[0]
+        assert found == {"role": "user", "content": "hello", "tags": ["hello", 1]}
+        assert type(found["content"]) is str
 
 
 def test_what_is_no_object_is_refused() -> None:

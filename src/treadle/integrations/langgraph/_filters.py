@@ -21,14 +21,6 @@ def check_filter(filter: Mapping[str, Any] | None) -> None:
             raise ValueError(f"Invalid filter key: {key!r}; use letters, digits, _, - and .")
 
 
-def without_tuples(value: Any) -> Any:
-    """Return a value with lists for its tuples, as all stores of LangGraph that write JSON give."""
-    try:
-        return _without_tuples(value)
-    except RecursionError:
-        return value  # it is nested too deep, and refused where it is stored
-
-
 def passes(value: Mapping[str, Any], filter: Mapping[str, Any]) -> bool:
     """Return whether a value has all that a filter asks for."""
     return all(_matches(_find(value, key), wanted) for key, wanted in filter.items())
@@ -43,14 +35,6 @@ def select_namespaces(op: ListNamespacesOp, namespaces: Iterable[Namespace]) -> 
         if all(_has(namespace, condition) for condition in conditions)
     }
     return sorted(found)[op.offset : op.offset + op.limit]
-
-
-def _without_tuples(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_tuples(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_tuples(item) for item in value]
-    return value
 
 
 def _find(value: Any, key: str) -> Any:

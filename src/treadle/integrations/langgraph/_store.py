@@ -25,13 +25,13 @@ from langgraph.store.base import (
 
 import treadle
 from treadle.integrations._document_pages import NOBODY, PAGE, Key, each_document
+from treadle.integrations._values import plain
 from treadle.integrations.langgraph._calls import AnyStore, Calls
 from treadle.integrations.langgraph._filters import (
     Namespace,
     check_filter,
     passes,
     select_namespaces,
-    without_tuples,
 )
 from treadle.integrations.langgraph._layout import behind, read_value
 from treadle.queries import LoadDocuments
@@ -178,7 +178,8 @@ class _Items:
                 if op.value is None:
                     step.documents.delete(self._collection, key)
                     continue
-                value: treadle.Json = {"value": without_tuples(dict(op.value))}
+                # All stores of LangGraph that write JSON write these values so.
+                value: treadle.Json = {"value": plain(dict(op.value))}
                 if op.ttl is not None:
                     value["ttl"] = op.ttl
                 life = _life(op.ttl)
@@ -186,7 +187,7 @@ class _Items:
 
     async def _search(self, op: SearchOp) -> list[treadle.Document]:
         check_filter(op.filter)
-        wanted = without_tuples(op.filter)
+        wanted = plain(op.filter)
         prefix = (*_ITEMS, *map(_quote, op.namespace_prefix))
         found = [
             document

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from treadle import Json, Message, Role, ToolCall
+from treadle import InvalidValue, Json, Message, Role, ToolCall
 from treadle.core.codec import check_json
 from treadle.integrations._tool_calls import read_tool_call, write_tool_call
-from treadle.integrations._values import as_object, same
+from treadle.integrations._values import as_object, plain, same
 
 REST = "openai_item"
 """The key in `extra`: the fields of the item that the message does not have."""
@@ -35,7 +35,11 @@ def read_item(item: Json) -> Message:
         InvalidValue: it is no JSON object; the message says where.
     """
     fields = as_object(item, "item")
-    check_json(item, "item")
+    try:
+        check_json(item, "item")
+    except InvalidValue:
+        fields = plain(fields)  # the SDK's sessions take what `json.dumps` takes
+        check_json(fields, "item")
     message, taken = _shown(fields)
     if same(write_items(message), [fields]):
         return message
