@@ -1,5 +1,6 @@
 """`treadle runs`, as text and as JSON."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,22 @@ def test_runs_are_listed_by_filter_and_page(
     in_store(agents, lambda store: store.runs.upsert(run_record))
     items = run_json("runs", "list", *options, "--store", agents)["items"]
     assert [item["run_id"] for item in items] == found
+
+
+def test_runs_that_wait_for_people_are_told_from_others(agents: Path) -> None:
+    for run_id, metadata in (("asks", None), ("plans", {"asks": False})):
+        record = treadle.RunRecord(
+            run_id=run_id, thread_id="t1", status="waiting", metadata=metadata, created_at=9
+        )
+        in_store(agents, partial(lambda record, store: store.runs.upsert(record), record))
+    lines = run("runs", "list", "--status", "waiting", "--store", agents).stdout.splitlines()[1:]
+    assert {(line.split("\t")[0], line.split("\t")[3]) for line in lines} == {
+        ("asks", "waiting"),
+        ("plans", "waiting (work)"),
+    }
+    for what, run_id in (("answer", "asks"), ("work", "plans")):
+        found = run_json("runs", "list", "--waits-for", what, "--store", agents)["items"]
+        assert [each["run_id"] for each in found] == [run_id]
 
 
 def test_runs_are_listed_and_shown(agents: Path) -> None:

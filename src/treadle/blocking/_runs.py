@@ -307,13 +307,14 @@ class Runs(RunWrites):
         agent_id: str | None = None,
         origin: RunOrigin | None = None,
         statuses: Collection[RunStatus] | None = None,
+        asks: bool | None = None,
     ) -> FoundRuns:
         """List the runs that match all filters, newest first, in pages by a cursor.
 
         A page costs the same however many runs there are, except on files, which look at all of
-        them. `agent_id`, `origin`, and the statuses of a thread's runs have no index: all that
-        match the other filters are looked at, in order, until the page is full. `parent_run_id` has
-        an index only by `created_at` and without an owner.
+        them. `agent_id`, `origin`, `asks` and the statuses of a thread's runs have no index: all
+        that match the other filters are looked at, in order, until the page is full.
+        `parent_run_id` has an index only by `created_at` and without an owner.
 
         Args:
             by: sort by `created_at` or `updated_at`; runs of one time are sorted by their ids.
@@ -326,6 +327,8 @@ class Runs(RunWrites):
             agent_id: only runs of this agent.
             origin: only runs that this kind of caller asked for.
             statuses: only runs in one of these statuses.
+            asks: only runs that wait, for an answer if it is True; for other work, such as other
+                agents, if it is False.
 
         Raises:
             InvalidValue: `after` is not a cursor of a listing in this order.
@@ -342,6 +345,7 @@ class Runs(RunWrites):
                 agent_id=agent_id,
                 origin=origin,
                 statuses=statuses,
+                asks=asks,
             )
         )
 

@@ -20,6 +20,7 @@ from treadle.core.runs import (
     RunRows,
     RunStatus,
     active_order,
+    asks_nobody,
     is_active,
     listing_order,
 )
@@ -67,6 +68,11 @@ def runs_of(
     if thread_id is not None:
         owned &= {thread_id}
     return chain.from_iterable(map(rows.find_runs_in, owned))
+
+
+def _asks(run: RunRecord) -> bool | None:
+    """Whether a run waits for an answer, or for other work; None if it does not wait."""
+    return not asks_nobody(run) if run.status == "waiting" else None
 
 
 class LoadRun(Query[RunRecord | None], frozen=True, kw_only=True):
@@ -140,6 +146,8 @@ class SearchRuns(Query[FoundRuns], frozen=True, kw_only=True):
     origin: RunOrigin | None = None
     statuses: tuple[RunStatus, ...] | None = None
     """Runs in one of these; None matches all."""
+    asks: bool | None = None
+    """Only runs that wait: for an answer (True), or for other work and ask nobody (False)."""
 
     def check(self, where: str) -> None:
         """Refuse a cursor of another listing."""
@@ -164,6 +172,7 @@ class SearchRuns(Query[FoundRuns], frozen=True, kw_only=True):
             and self.agent_id in (None, run.agent_id)
             and self.origin in (None, run.origin)
             and (self.statuses is None or run.status in self.statuses)
+            and (self.asks is None or self.asks is _asks(run))
         )
 
     def answer(self, rows: OwnedRunRows, now: int) -> FoundRuns:

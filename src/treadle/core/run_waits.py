@@ -10,7 +10,7 @@ from treadle.core.mailbox_pauses import Resume
 from treadle.core.mailboxes import MailboxEntry, MailboxState, is_terminal
 from treadle.core.run_commands import EndWait
 from treadle.core.run_requests import Answer, Interrupt, request_in
-from treadle.core.runs import ANSWERED, RunRecord
+from treadle.core.runs import ANSWERED, RunRecord, asks_nobody
 
 
 class Wait(NamedTuple):
@@ -77,12 +77,6 @@ def ends_of(thread_id: str, waits: Iterable[Wait], answered_by: str | None) -> l
 def is_answer_to(answer: Answer, run: RunRecord) -> bool:
     """Return whether a run that waits gets this answer."""
     return answer.run_id in (None, run.run_id) and answer.interrupt_id in asked_ids(run)
-
-
-def asks_nobody(run: RunRecord) -> bool:
-    """Return whether a run says that it asks nothing: it waits for other work, and no answer."""
-    metadata = run.metadata if isinstance(run.metadata, dict) else {}
-    return metadata.get("asks") is False
 
 
 def asked_ids(run: RunRecord) -> Sequence[str]:

@@ -98,6 +98,12 @@ class RunRows(Protocol):
 # --- rules ----------------------------------------------------------------------------------------
 
 
+def asks_nobody(run: RunRecord) -> bool:
+    """Return whether a run says that it asks nothing: it waits for other work, and no answer."""
+    metadata = run.metadata if isinstance(run.metadata, dict) else {}
+    return metadata.get("asks") is False
+
+
 def record_run(
     rows: RunRows,
     run_id: str,

@@ -25,8 +25,7 @@ from treadle.core.patches import TrackedPatch
 from treadle.core.patching import apply_in_slices
 from treadle.core.run_queries import LoadRun
 from treadle.core.run_requests import RequestedRun
-from treadle.core.run_waits import asks_nobody
-from treadle.core.runs import RunRecord
+from treadle.core.runs import RunRecord, asks_nobody
 from treadle.core.thread_queries import ListDeltas, ListMessages, LoadThread
 from treadle.core.thread_summaries import LoadThreadSummary, ThreadSummary
 from treadle.core.threads import Thread, ThreadDelta

@@ -49,6 +49,13 @@ async def test_runs_are_found_by_what_the_filters_say(
     assert listed(await admin.get("/runs?parent_run_id=a")) == ["b"]
     assert listed(await admin.get("/runs?origin=subagent")) == ["b"]
     assert listed(await admin.get("/runs?thread_id=his")) == ["c"]
+    planner = RunRecord(run_id="p", thread_id="his", status="waiting", metadata={"asks": False})
+    await store.runs.upsert(planner)
+    waiting = await admin.get("/runs?status=waiting")
+    assert listed(waiting) == ["p", "a"]
+    assert waiting.text.count('<div class="under">for other work</div>') == 1
+    assert listed(await admin.get("/runs?waits_for=answer")) == ["a"]
+    assert listed(await admin.get("/runs?waits_for=work")) == ["p"]
     nothing = await admin.get("/runs?agent_id=nobody")
     assert listed(nothing) == []
     assert ">Clear</a>" in nothing.text

@@ -116,6 +116,8 @@ def search_runs(query: SearchRuns, damage: DamageLog) -> Program[FoundRuns]:
 
 def _searches(query: SearchRuns) -> list[Read]:
     statuses = None if query.statuses is None else tuple(dict.fromkeys(query.statuses))
+    if query.asks is not None:
+        statuses = tuple(each for each in statuses or ("waiting",) if each == "waiting")
     if query.by == "updated_at" or query.resource_id is not None:
         sort = "changed_at" if query.by == "updated_at" else "begun_at"
         filters = {"of_thread": query.thread_id, "owner": text_value(query.resource_id)}

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 from functools import partial
-from typing import get_args
+from typing import Literal, get_args
 
 import click
 
@@ -31,7 +31,7 @@ from treadle.core.messages import Message
 from treadle.core.run_queries import RunKey
 from treadle.core.run_requests import Answer, AnswerStatus, RunRequest
 from treadle.core.run_waits import asks_for_run
-from treadle.core.runs import RunOrigin, RunRecord, RunStatus
+from treadle.core.runs import RunOrigin, RunRecord, RunStatus, asks_nobody
 from treadle.core.usage import Usage, UsageKey, UsageReport
 from treadle.errors import NotFound
 from treadle.store.store import Store
@@ -71,6 +71,7 @@ def runs() -> None:
     "list",
     examples=(
         "treadle runs list --status running --status waiting",
+        "treadle runs list --waits-for answer",
         "treadle runs list --owner user-17 --by updated_at",
         "treadle runs list --json | jq -r '.items[].run_id'",
     ),
@@ -87,6 +88,11 @@ def runs() -> None:
     multiple=True,
     help="Only with this status; may be repeated.",
 )
+@click.option(
+    "--waits-for",
+    type=click.Choice(["answer", "work"]),
+    help="Only runs that wait: for somebody's answer, or for other work, such as other agents.",
+)
 @click.option("--origin", type=click.Choice(get_args(RunOrigin)), help="Only from this origin.")
 @click.option(
     "--by",
@@ -98,12 +104,13 @@ def runs() -> None:
 @after_option
 @limit_option
 @json_option
-def list_runs(
+def list_runs(  # noqa: PLR0913, PLR0917
     thread: str | None,
     owner: str | None,
     parent: str | None,
     agent: str | None,
     statuses: tuple[RunStatus, ...],
+    waits_for: Literal["answer", "work"] | None,
     origin: RunOrigin | None,
     by: RunKey,
     after: str | None,
@@ -111,6 +118,9 @@ def list_runs(
     as_json: bool,
 ) -> None:
     """List runs, newest first.
+
+    A run that waits and asks nobody, because it waits for other work, has the status
+    "waiting (work)". In JSON, its `metadata` has `"asks": false`.
 
     --json: {"items": [run records], "next_cursor"}.
     """
@@ -125,6 +135,7 @@ def list_runs(
             agent_id=agent,
             origin=origin,
             statuses=statuses or None,
+            asks=None if waits_for is None else waits_for == "answer",
         )
         return await search(after=after, limit=limit)
 
@@ -352,7 +363,7 @@ def _cells(run: RunRecord) -> tuple[str, ...]:
         run.run_id,
         run.thread_id,
         run.agent_id,
-        run.status,
+        "waiting (work)" if run.status == "waiting" and asks_nobody(run) else run.status,
         run.termination_code or "",
         time_text(run.created_at),
         time_text(run.updated_at),

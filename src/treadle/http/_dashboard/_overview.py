@@ -41,7 +41,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 async def _show(call: Call) -> Response:
     owner = call.query.resource_id
     longest_first = SearchRuns(
-        statuses=("waiting",), by="updated_at", order="asc", resource_id=owner, limit=_ASKING
+        asks=True, by="updated_at", order="asc", resource_id=owner, limit=_ASKING
     )
     asking, running, threads = await call.store.read(
         longest_first,

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from treadle.clock import system_clock
 from treadle.core.codec import Json, to_plain
+from treadle.core.runs import asks_nobody
 from treadle.http._call import Call
 from treadle.http._dashboard import _formats
 from treadle.http._dashboard._sections import sections_for
@@ -39,6 +40,7 @@ _READING: tuple[Action, ...] = ("read", "read_internal")
 
 _FILTERS: dict[str, Callable[..., Any]] = {
     "absolute": _formats.absolute,
+    "asks_nobody": asks_nobody,
     "literal": _formats.literal,
     "machine": _formats.machine,
     "number": _formats.number,

@@ -34,6 +34,7 @@ class RunList(msgspec.Struct, frozen=True, kw_only=True):
     agent_id: str | None = None
     origin: RunOrigin | None = None
     status: RunStatus | None = None
+    waits_for: Literal["answer", "work"] | None = None
     after: str | None = None
     """The cursor of the page before."""
 
@@ -61,6 +62,7 @@ async def _list(call: Call) -> Response:
             agent_id=wanted.agent_id,
             origin=wanted.origin,
             statuses=None if wanted.status is None else (wanted.status,),
+            asks=None if wanted.waits_for is None else wanted.waits_for == "answer",
         )
     )
     is_filtered = wanted != RunList(after=wanted.after, resource_id=call.principal.own)

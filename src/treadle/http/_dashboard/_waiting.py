@@ -8,8 +8,8 @@ import msgspec
 from treadle.core.mailbox_queries import LoadEntry, LoadMailbox
 from treadle.core.mailboxes import MailboxEntry, MailboxState
 from treadle.core.run_requests import Interrupt
-from treadle.core.run_waits import Wait, asks_nobody, wait_of
-from treadle.core.runs import RunRecord
+from treadle.core.run_waits import Wait, wait_of
+from treadle.core.runs import RunRecord, asks_nobody
 from treadle.store.store import Store
 
 Way: TypeAlias = Literal["pause", "request", "resumed", "work"]

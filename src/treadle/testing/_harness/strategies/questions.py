@@ -169,6 +169,7 @@ def _of_runs(now: int) -> list[st.SearchStrategy[Question]]:
             agent_id=agents,
             origin=st.sampled_from(["user", "subagent"]),
             statuses=st.lists(st.sampled_from(get_args(RunStatus)), max_size=3),
+            asks=st.booleans(),
         ),
         _question("runs", "count", thread_id=thread_ids, resource_id=owners),
         st.builds(

@@ -41,6 +41,8 @@ async def _fill(store: Store) -> None:
         parent = "a" if key in "bc" else None
         origin = "subagent" if parent else "user"
         fields = {"status": status, "agent_id": agent, "origin": origin, **times}
+        if key in "ce":
+            fields["metadata"] = {"asks": key == "c"}
         restored = run(key, thread, parent_run_id=parent, **fields)
         await store.commit((RestoreRun(run=restored),))
 
@@ -95,6 +97,13 @@ FILTERS: dict[str, tuple[dict[str, Any], str]] = {
     "thread and statuses": ({"thread_id": "t", "statuses": ("done",)}, "a\ufb00"),
     "owner and thread": ({"resource_id": "x", "thread_id": "t"}, "ab\ufb00"),
     "owner and another's thread": ({"resource_id": "x", "thread_id": "u"}, ""),
+    "an answer is awaited": ({"asks": True}, "c"),
+    "other work is awaited": ({"asks": False}, "e"),
+    "other work is awaited, and owner": ({"asks": False, "resource_id": "y"}, ""),
+    "an answer is awaited, and statuses": ({"asks": True, "statuses": ("done", "waiting")}, "c"),
+    "an answer is awaited, and no status": ({"asks": True, "statuses": ()}, ""),
+    "an answer is awaited by those that are done": ({"asks": True, "statuses": ("done",)}, ""),
+    "an answer is awaited, and thread": ({"asks": True, "thread_id": "u"}, "c"),
 }
 
 
