@@ -228,12 +228,16 @@ class SchemaTooOld(TreadleError):
         self.missing = missing
 
 
-def shorten(value: object, limit: int = 80) -> str:
-    """Return `repr(value)`, cut to `limit` characters, for messages about a caller's value."""
-    if isinstance(value, str) and len(value) > limit:
-        value = value[:limit]  # what is cut need not be written first; it may be of megabytes
+_LONGEST = 80
+"""How many characters of a caller's value a message has at most."""
+
+
+def shorten(value: object) -> str:
+    """Return `repr(value)`, cut to 80 characters, for messages about a caller's value."""
+    if isinstance(value, str):
+        value = value[:_LONGEST]  # it may have megabytes, and `repr` copies them
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # integers of thousands of digits, too deep a nesting
         text = f"<{type(value).__name__} too large to show>"
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

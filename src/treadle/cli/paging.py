@@ -1,6 +1,6 @@
 """Listings in pages by cursors, as tables or as JSON."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from treadle.cli.terminal.notes import write_note
@@ -33,15 +33,3 @@ def write_found(
     write_table(columns, [cells(item) for item in page.items])
     if page.next_cursor is not None:
         write_note(f"more follow: --after {page.next_cursor} shows the next")
-
-
-async def every_found(search: Callable[..., Awaitable[CursorPage[T]]]) -> AsyncIterator[T]:
-    """Yield all that a search finds, page by page; it is called with `after`."""
-    cursor: str | None = None
-    while True:
-        page = await search(after=cursor)
-        for item in page.items:
-            yield item
-        cursor = page.next_cursor
-        if cursor is None:
-            return

@@ -20,7 +20,7 @@ from treadle.cli.options import (
     order_option,
     store_option,
 )
-from treadle.cli.paging import every_found, write_found
+from treadle.cli.paging import write_found
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.failure import Failure, describe
 from treadle.cli.terminal.help import ExampleGroup
@@ -46,6 +46,7 @@ from treadle.core.mailboxes import (
 )
 from treadle.core.pages import Order
 from treadle.errors import InvalidId, NotFound
+from treadle.store.pages import every_by_cursor
 from treadle.store.store import Store
 
 _COLUMNS = (
@@ -477,7 +478,7 @@ async def _list_dead(store: Store, mailbox: str | None, error: str | None) -> li
         error=error,
         order="asc",
     )
-    return [entry.entry_id async for entry in every_found(letters)]
+    return [entry.entry_id async for entry in every_by_cursor(letters)]
 
 
 def _write_entries(done: str, outcome: _Outcome, *, as_json: bool) -> None:

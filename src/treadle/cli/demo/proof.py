@@ -13,7 +13,7 @@ import msgspec
 from treadle import Json, MailboxEntry, Message, RunRecord, Store, ThreadHead, encode
 from treadle.cli.concurrency import map_in_order
 from treadle.cli.demo.script import Script
-from treadle.cli.paging import every_found
+from treadle.store.pages import every_by_cursor
 
 _CONCURRENCY = 8
 
@@ -146,13 +146,13 @@ async def _gather(store: Store, thread_id: str) -> Evidence:
     runs = partial(store.runs.search, thread_id=thread_id)
     return Evidence(
         head=await store.threads.load(thread_id),
-        runs=tuple([run async for run in every_found(runs)]),
-        entries=tuple([entry async for entry in every_found(entries)]),
+        runs=tuple([run async for run in every_by_cursor(runs)]),
+        entries=tuple([entry async for entry in every_by_cursor(entries)]),
     )
 
 
 def proof_as_json(proof: Proof) -> dict[str, Json]:
-    """Return the proof as a part of the document of `treadle demo --json`."""
+    """Return the proof as a part of the JSON of `treadle demo --json`."""
     names = ("turns_expected", "turns_found", "messages_expected", "messages_found")
     counts = (*names, "runs_done", "entries_left", "redone")
     return {

@@ -100,9 +100,9 @@ class ChildProcess:
         except _DISCONNECTED:
             return Died()
 
-    def await_answer_or_block(self, seconds: float | None = None) -> None:
+    def await_answer_or_block(self, seconds: float = BLOCKED_SECONDS) -> None:
         """Wait until the operation has a result, or long enough to see that it is blocked."""
-        self._pipe.poll(BLOCKED_SECONDS if seconds is None else seconds)
+        self._pipe.poll(seconds)
 
     def resume(self) -> None:
         """Let a paused operation go on."""
