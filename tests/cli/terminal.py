@@ -27,8 +27,9 @@ def run_in_terminal(
         arguments: of the command.
         width: of the terminal.
         answers: typed when their keys appear in the output.
-        insists: type the answers again while nothing happens. Python notices a Ctrl-C that arrives
-            between a question and the reading of its answer only with the next key.
+        insists: type the answers again while nothing happens after a question. Python notices a
+            Ctrl-C that arrives between a question and the reading of its answer only with the next
+            key. One that arrives while Python exits would kill it.
         limit_s: how long to wait for the command.
     """
     waiting = dict(answers or {})
@@ -54,7 +55,7 @@ def run_in_terminal(
             if not data:
                 break
             output += data
-        elif insists:
+        elif insists and not output.endswith(b"\n"):
             waiting = dict(answers or {})
         for question in [each for each in waiting if each.encode() in output]:
             os.write(parent, waiting.pop(question).encode())

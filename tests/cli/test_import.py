@@ -14,7 +14,7 @@ import treadle
 from tests.cli.support import SHIPPED, in_store, line_of, read_until, run, run_json, spawn
 from tests.integrations.chat_exports.support import chatgpt, said, zipped
 from tests.integrations.chat_exports.support import node as chatgpt_node
-from treadle.cli.importing import load_lines
+from treadle.cli.commands.import_.importing import load_lines
 from treadle.cli.json_lines import Good, read_lines
 from treadle.core.threads import ThreadHead
 from treadle.integrations.openai_chat import read_conversation

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.support import line_of, run
-from treadle.cli.importing import Failed, Summary
+from treadle.cli.commands.import_.importing import Failed, Summary
 from treadle.cli.json_lines import Bad, Good, Repeated, read_lines
 from treadle.errors import InvalidValue
 

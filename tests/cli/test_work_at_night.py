@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.support import run, run_json, spawn
-from treadle.cli.health import serving_health
+from treadle.cli.commands.work.health import serving_health
 from treadle.cli.logging import JsonFormatter
 from treadle.cli.terminal.failure import Failure
 

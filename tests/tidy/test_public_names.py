@@ -8,8 +8,10 @@ PUBLIC = re.compile(
     r"treadle(\.blocking|\.http|\.commands|\.queries|\.patches|\.turns|\.errors|\.worker|\.testing|\.integrations\.\w+"
     r"|\.backends\.base|\.backends\.memory|\.backends\.model)?"
 )
-PUBLIC_OR_COMMAND = re.compile(rf"{PUBLIC.pattern}|treadle\.cli(\.\w+)*|treadle\.backends\.urls")
-"""The demo is part of the command, and may use the rest of it, and show URLs without passwords."""
+PUBLIC_OR_COMMAND = re.compile(
+    rf"{PUBLIC.pattern}|treadle\.cli(\.\w+)*|treadle\.backends\.urls|treadle\.store\.pages"
+)
+"""The demo is part of the command, and may use what the command uses to show URLs and pages."""
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 

@@ -1,1 +1,1 @@
-"""The commands, a file for each: `treadle threads ...` is `threads.py`."""
+"""The commands, a file or a folder for each: `treadle threads ...` is `threads/`."""

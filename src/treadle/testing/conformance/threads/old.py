@@ -11,9 +11,9 @@ from treadle.testing.clock import ManualClock
 checks = Checks(__name__)
 
 
-async def purged(store: Store, older_than: int) -> int | None:
-    """Purge thread "t", and return the result of the command."""
-    command = PurgeThread(thread_id="t", older_than=older_than)
+async def purged(store: Store, older_than: int, thread_id: str = "t") -> int | None:
+    """Purge a thread, and return the result of the command."""
+    command = PurgeThread(thread_id=thread_id, older_than=older_than)
     [result] = (await store.commit((command,))).results
     return result if result is None else int(result)
 

@@ -11,13 +11,13 @@ import click
 import treadle
 from treadle.backends.urls import without_password
 from treadle.cli import event_loop
+from treadle.cli.commands.serve.tokens import read_tokens
 from treadle.cli.logging import log_to_stderr
 from treadle.cli.opening import check_possible, check_present
 from treadle.cli.options import chosen_store, store_option
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.notes import write_note
-from treadle.cli.tokens import read_tokens
 
 if TYPE_CHECKING:
     from treadle.http import Audited, Authenticate

@@ -7,10 +7,10 @@ from typing import Literal, get_args
 
 import click
 
+from treadle.cli.commands.runs.deletions import delete
 from treadle.cli.opening import change_store, read_store, write_store
 from treadle.cli.options import after_option, json_option, limit_option, store_option
 from treadle.cli.paging import write_found
-from treadle.cli.run_deletions import delete
 from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleGroup
 from treadle.cli.terminal.notes import write_note

@@ -1,6 +1,6 @@
 """What happens to mailboxes themselves: they are paused, resumed, interrupted and deleted."""
 
-from treadle.cli.happened import Happened, forget_oldest
+from treadle.cli.commands.watch.happened import Happened, forget_oldest
 from treadle.cli.terminal.output import time_text
 from treadle.cli.terminal.tables import beginning
 from treadle.clock import system_clock

@@ -1,4 +1,4 @@
-"""`treadle mailboxes`: list, show and count entries, and settle them by hand."""
+"""`treadle mailboxes entries`, `requeue` and `cancel`: list entries, and settle them by hand."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -7,9 +7,6 @@ from typing import NamedTuple, get_args
 import click
 import msgspec
 
-from treadle.cli.mailbox_deletions import delete, purge
-from treadle.cli.mailbox_stats import stats
-from treadle.cli.mailbox_why import why
 from treadle.cli.opening import change_store, read_store
 from treadle.cli.options import (
     after_option,
@@ -23,26 +20,20 @@ from treadle.cli.options import (
 from treadle.cli.paging import write_found
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.failure import Failure, describe
-from treadle.cli.terminal.help import ExampleGroup
+from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.notes import write_note
-from treadle.cli.terminal.output import time_text, write_fields, write_json, write_line
+from treadle.cli.terminal.output import time_text, write_json, write_line
 from treadle.cli.terminal.tables import Column, beginning
 from treadle.clock import system_clock
-from treadle.core.codec import Json, to_plain
-from treadle.core.mailbox_pauses import is_paused
+from treadle.core.codec import to_plain
 from treadle.core.mailbox_queries import (
     EntryKey,
     FoundEntries,
-    MailboxKey,
-    MailboxSummary,
-    MailboxSummaryPage,
 )
 from treadle.core.mailboxes import (
     EntryOrigin,
     EntryStatus,
     MailboxEntry,
-    MailboxState,
-    MailboxStats,
 )
 from treadle.core.pages import Order
 from treadle.errors import InvalidId, NotFound
@@ -58,67 +49,14 @@ _COLUMNS = (
     Column("note"),
     Column("payload"),
 )
-_MAILBOXES = (
-    Column("mailbox", whole=True),
-    Column("queued", right=True),
-    Column("claimed", right=True),
-    Column("dead letters", right=True),
-    Column("ended", right=True),
-    Column("due", whole=True),
-    Column("holder"),
-    Column("until", whole=True),
-    Column("paused"),
-)
+
+
 _ENTRIES = click.argument("entry_ids", metavar="[ENTRY]...", nargs=-1)
 
 
-@click.group(
-    "mailboxes",
-    cls=ExampleGroup,
-    examples=("treadle mailboxes stats", "treadle mailboxes entries --status dead_letter"),
-)
-def mailboxes() -> None:
-    """Look at queued work, and settle it by hand."""
-
-
-@mailboxes.command(
-    "list",
-    examples=(
-        "treadle mailboxes list",
-        "treadle mailboxes list --by updated_at",
-        "treadle mailboxes list --json | jq '.items[] | select(.counts.dead_letter > 0)'",
-    ),
-)
-@store_option()
-@click.option(
-    "--by",
-    type=click.Choice(get_args(MailboxKey)),
-    default="id",
-    show_default=True,
-    help="Sort by the id, or by the last change of the state, such as an interrupt.",
-)
-@order_option
-@after_option
-@limit_option
-@json_option
-def list_mailboxes(
-    by: MailboxKey, order: Order | None, after: str | None, limit: int, as_json: bool
-) -> None:
-    """List mailboxes, what is in them, and who holds them.
-
-    --json: {"items": [{"state", "counts", "due_at", "claimed_by", ...}], "next_cursor"}.
-    """
-
-    async def read(store: Store) -> MailboxSummaryPage:
-        return await store.mailboxes.list_summaries(
-            by=by, order=direction(order, by), after=after, limit=limit
-        )
-
-    write_found(read_store(read), _MAILBOXES, _mailbox_cells, as_json=as_json, plain=to_plain)
-
-
-@mailboxes.command(
+@click.command(
     "entries",
+    cls=ExampleCommand,
     examples=(
         "treadle mailboxes entries --status dead_letter --error timeout --since 12h",
         "treadle mailboxes entries --mailbox bike-squeaky-brakes",
@@ -190,121 +128,9 @@ def list_entries(  # noqa: PLR0913, PLR0917
     write_found(read_store(read), _COLUMNS, _cells, as_json=as_json, plain=to_plain)
 
 
-_INTERNAL = frozenset(("turn", "last_turn", "closes_runs"))
-"""Fields that mean something to claims and endings, and nothing to people."""
-
-
-class _Mailbox(msgspec.Struct, frozen=True, kw_only=True):
-    state: MailboxState
-    stats: MailboxStats
-
-
-@mailboxes.command(
-    "show",
-    examples=(
-        "treadle mailboxes show 0196a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
-        "treadle mailboxes show bike-squeaky-brakes --json | jq .stats",
-    ),
-)
-@store_option()
-@click.argument("any_id", metavar="ENTRY|MAILBOX")
-@json_option
-def show(any_id: str, as_json: bool) -> None:
-    """Show an entry or a mailbox.
-
-    A mailbox is shown with its generation, and the number of its entries in each status. What only
-    claims need, such as the turn of an entry, is in --json only.
-
-    --json: {"entry": {...}}, or {"mailbox": {...}, "stats": {...}}.
-    """
-
-    async def read(store: Store) -> MailboxEntry | _Mailbox:
-        entry = await store.mailboxes.load_entry(any_id)
-        if entry is not None:
-            return entry
-        state = await store.mailboxes.load(any_id)
-        if state is None:
-            raise NotFound("entry or mailbox", any_id)
-        return _Mailbox(state=state, stats=await store.mailboxes.count_entries(any_id))
-
-    found = read_store(read)
-    document = _document_of(found)
-    if as_json:
-        write_json(document)
-    else:
-        fields = {name: item for part in document.values() for name, item in part.items()}
-        write_fields({name: item for name, item in fields.items() if name not in _INTERNAL})
-
-
-@mailboxes.command("interrupt", examples=("treadle mailboxes interrupt bike-squeaky-brakes",))
-@store_option()
-@click.argument("mailbox")
-@json_option
-def interrupt(mailbox: str, as_json: bool) -> None:
-    """Stop all work in a mailbox.
-
-    The unfinished entries in MAILBOX are superseded, and its worker is stopped. The mailbox gets a
-    new generation, and entries sent from now on are processed as usual.
-
-    --json: {"mailbox_state": {...}, "superseded_entries": [entries]}.
-    """
-    result = change_store(lambda store: store.mailboxes.interrupt(mailbox))
-    if as_json:
-        write_json(to_plain(result))
-        return
-    count = counted(len(result.superseded_entries), "entry", "entries")
-    generation = result.mailbox_state.current_generation
-    write_line(f"superseded {count}; {mailbox} is at generation {generation}")
-
-
-@mailboxes.command(
-    "pause",
-    examples=(
-        "treadle mailboxes pause bike-squeaky-brakes --reason 'the model is down'",
-        "treadle mailboxes pause bike-squeaky-brakes --for 2h",
-    ),
-)
-@store_option()
-@click.argument("mailbox")
-@click.option(
-    "--for", "length", type=duration, metavar="DURATION", help="How long; default: until resumed."
-)
-@click.option("--reason", metavar="TEXT", help="Why, for those who look at the mailbox.")
-@json_option
-def pause(mailbox: str, length: int | None, reason: str | None, as_json: bool) -> None:
-    """Keep workers from claiming entries of a mailbox.
-
-    MAILBOX still takes what is sent to it. An entry that a worker holds already is not stopped.
-
-    --json: {"mailbox_id", "paused_at", ...}.
-    """
-    until = None if length is None else system_clock() + length
-    state = change_store(lambda store: store.mailboxes.pause(mailbox, until=until, reason=reason))
-    end = "it is resumed" if state.paused_until is None else time_text(state.paused_until)
-    _write_state(state, f"{mailbox} is paused until {end}", as_json=as_json)
-
-
-@mailboxes.command("resume", examples=("treadle mailboxes resume bike-squeaky-brakes",))
-@store_option()
-@click.argument("mailbox")
-@json_option
-def resume(mailbox: str, as_json: bool) -> None:
-    """End the pause of a mailbox.
-
-    --json: {"mailbox_id", "current_generation", ...}.
-    """
-
-    async def write(store: Store) -> MailboxState:
-        state = await store.mailboxes.resume(mailbox)
-        if state is None:
-            raise NotFound("mailbox", mailbox)
-        return state
-
-    _write_state(change_store(write), f"{mailbox} is not paused", as_json=as_json)
-
-
-@mailboxes.command(
+@click.command(
     "requeue",
+    cls=ExampleCommand,
     examples=(
         "treadle mailboxes requeue 0196a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
         "treadle mailboxes requeue --all --mailbox bike-squeaky-brakes",
@@ -343,8 +169,9 @@ def requeue(
     _write_entries("queued again", change_store(write), as_json=as_json)
 
 
-@mailboxes.command(
+@click.command(
     "cancel",
+    cls=ExampleCommand,
     examples=(
         "treadle mailboxes cancel 0196a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
         "treadle mailboxes cancel --mailbox bike-squeaky-brakes",
@@ -368,45 +195,6 @@ def cancel(entry_ids: tuple[str, ...], mailbox: str | None, as_json: bool) -> No
         return await _each(store, entry_ids, _cancel)
 
     _write_entries("cancelled", change_store(write), as_json=as_json)
-
-
-mailboxes.add_command(why)
-mailboxes.add_command(stats)
-mailboxes.add_command(purge)
-mailboxes.add_command(delete)
-
-
-def _write_state(state: MailboxState, text: str, *, as_json: bool) -> None:
-    if as_json:
-        write_json(to_plain(state))
-    else:
-        write_line(text)
-
-
-def _document_of(found: MailboxEntry | _Mailbox) -> dict[str, dict[str, Json]]:
-    if isinstance(found, MailboxEntry):
-        return {"entry": to_plain(found)}
-    return {"mailbox": to_plain(found.state), "stats": to_plain(found.stats)}
-
-
-def _mailbox_cells(summary: MailboxSummary) -> tuple[str, ...]:
-    counts = summary.counts
-    ended = counts.accepted + counts.superseded + counts.cancelled
-    return (
-        summary.state.mailbox_id,
-        *(f"{count:,}" for count in (counts.queued, counts.claimed, counts.dead_letter, ended)),
-        time_text(summary.due_at),
-        summary.claimed_by or "",
-        time_text(summary.lease_until),
-        _pause_text(summary.state),
-    )
-
-
-def _pause_text(state: MailboxState) -> str:
-    if not is_paused(state, system_clock()):
-        return ""
-    until = "yes" if state.paused_until is None else f"until {time_text(state.paused_until)}"
-    return f"{until}: {state.pause_reason}" if state.pause_reason else until
 
 
 def _cells(entry: MailboxEntry) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from typing import BinaryIO, cast
 import click
 
 from treadle.backends.urls import without_password
-from treadle.cli.databases import IMPORTERS, DatabaseSummary, find_importer
-from treadle.cli.importing import Failed, ImportResult, Summary, load_lines
+from treadle.cli.commands.import_.databases import IMPORTERS, DatabaseSummary, find_importer
+from treadle.cli.commands.import_.importing import Failed, ImportResult, Summary, load_lines
 from treadle.cli.json_lines import read_lines
 from treadle.cli.opening import write_store
 from treadle.cli.options import json_option, store_option

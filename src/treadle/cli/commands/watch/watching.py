@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from treadle.cli.happened import Happened, forget_oldest
-from treadle.cli.mailbox_changes import MailboxChanges
+from treadle.cli.commands.watch.happened import Happened, forget_oldest
+from treadle.cli.commands.watch.mailbox_changes import MailboxChanges
 from treadle.cli.terminal.tables import beginning
 from treadle.cli.terminal.transcript import message_text
 from treadle.clock import system_clock

@@ -10,8 +10,8 @@ import click
 import treadle
 from treadle.backends.urls import without_password
 from treadle.cli import event_loop
-from treadle.cli.event_lines import EventLines
-from treadle.cli.health import serving_health
+from treadle.cli.commands.work.event_lines import EventLines
+from treadle.cli.commands.work.health import serving_health
 from treadle.cli.logging import LogForm, log_to_stderr
 from treadle.cli.opening import check_possible
 from treadle.cli.options import STORE_VARIABLE, chosen_store, duration, store_option

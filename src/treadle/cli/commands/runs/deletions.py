@@ -1,4 +1,4 @@
-"""`treadle runs delete`: what removes the records of runs for good."""
+"""`treadle runs delete`: remove the records of runs for good."""
 
 import click
 

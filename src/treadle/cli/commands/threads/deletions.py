@@ -1,4 +1,4 @@
-"""`treadle threads purge`: what removes old conversations for good."""
+"""`treadle threads delete` and `purge`: remove conversations for good."""
 
 import click
 
@@ -6,13 +6,48 @@ from treadle.cli.confirming import confirm_deletion, yes_option
 from treadle.cli.opening import change_store
 from treadle.cli.options import duration, json_option, store_option
 from treadle.cli.terminal.counts import counted, counted_rows
+from treadle.cli.terminal.failure import Failure
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.output import time_text, write_json, write_line
 from treadle.cli.terminal.progress import progress
 from treadle.clock import system_clock
 from treadle.core.codec import to_plain
+from treadle.core.ids import is_id
 from treadle.store.retention import PurgedThreads
 from treadle.store.store import Store
+
+
+@click.command(
+    "delete",
+    cls=ExampleCommand,
+    examples=("treadle threads delete old-thread", "treadle threads delete --yes old-1 old-2"),
+)
+@store_option()
+@click.argument("thread_ids", metavar="THREAD...", nargs=-1, required=True)
+@yes_option
+@json_option
+def delete_threads(thread_ids: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Delete threads, but not their runs and mailboxes.
+
+    --json: {"deleted": [ids], "missing": [ids]}.
+    """
+    if not yes:
+        confirm_deletion(counted(len(thread_ids), "thread"))
+
+    async def delete(store: Store) -> dict[str, list[str]]:
+        result: dict[str, list[str]] = {"deleted": [], "missing": []}
+        for thread_id in thread_ids:
+            was_there = is_id(thread_id) and await store.threads.delete(thread_id)
+            result["deleted" if was_there else "missing"].append(thread_id)
+        return result
+
+    result = change_store(delete)
+    if as_json:
+        write_json(result)
+    else:
+        write_line(f"deleted {counted(len(result['deleted']), 'thread')}")
+    if result["missing"]:
+        raise Failure(f"there is no thread {', '.join(map(repr, result['missing']))}")
 
 
 @click.command(
@@ -34,7 +69,7 @@ from treadle.store.store import Store
 @click.option("--owner", metavar="ID", help="Only threads of this owner.")
 @yes_option
 @json_option
-def purge(older_than: int, owner: str | None, yes: bool, as_json: bool) -> None:
+def purge_threads(older_than: int, owner: str | None, yes: bool, as_json: bool) -> None:
     """Delete conversations that nobody has written to for a long time.
 
     Their runs and mailboxes are deleted with them, dead letters included. A thread stays if its

@@ -1,4 +1,4 @@
-"""`treadle threads`: list, show, follow, change, cut, fork and delete conversations."""
+"""`treadle threads`: list, show, update, truncate and fork conversations."""
 
 from typing import get_args
 
@@ -6,8 +6,9 @@ import click
 import msgspec
 from msgspec import UNSET
 
+from treadle.cli.commands.threads.deletions import delete_threads, purge_threads
+from treadle.cli.commands.threads.following import follow_thread
 from treadle.cli.confirming import confirm_deletion, yes_option
-from treadle.cli.following import follow_thread
 from treadle.cli.opening import change_store, read_store
 from treadle.cli.options import (
     after_option,
@@ -24,9 +25,7 @@ from treadle.cli.terminal.help import ExampleGroup
 from treadle.cli.terminal.output import time_text, write_json, write_line
 from treadle.cli.terminal.tables import Column, beginning
 from treadle.cli.terminal.transcript import message_text, write_transcript
-from treadle.cli.thread_deletions import purge
 from treadle.core.codec import to_plain
-from treadle.core.ids import is_id
 from treadle.core.message_times import padded, trimmed
 from treadle.core.pages import Order
 from treadle.core.thread_edits import Truncated
@@ -146,38 +145,6 @@ def show_thread(thread_id: str, last: int | None, version: int | None, as_json: 
         write_json(to_plain(_cut(head, last)))
     else:
         write_transcript(head, last)
-
-
-@threads.command(
-    "delete",
-    examples=("treadle threads delete old-thread", "treadle threads delete --yes old-1 old-2"),
-)
-@store_option()
-@click.argument("thread_ids", metavar="THREAD...", nargs=-1, required=True)
-@yes_option
-@json_option
-def delete_threads(thread_ids: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Delete threads, but not their runs and mailboxes.
-
-    --json: {"deleted": [ids], "missing": [ids]}.
-    """
-    if not yes:
-        confirm_deletion(counted(len(thread_ids), "thread"))
-
-    async def delete(store: Store) -> dict[str, list[str]]:
-        result: dict[str, list[str]] = {"deleted": [], "missing": []}
-        for thread_id in thread_ids:
-            was_there = is_id(thread_id) and await store.threads.delete(thread_id)
-            result["deleted" if was_there else "missing"].append(thread_id)
-        return result
-
-    result = change_store(delete)
-    if as_json:
-        write_json(result)
-    else:
-        write_line(f"deleted {counted(len(result['deleted']), 'thread')}")
-    if result["missing"]:
-        raise Failure(f"there is no thread {', '.join(map(repr, result['missing']))}")
 
 
 @threads.command(
@@ -313,8 +280,8 @@ def fork_thread(
         write_line(f"forked thread {source!r} as {new!r}")
 
 
-threads.add_command(follow_thread)
-threads.add_command(purge)
+for _command in (follow_thread, delete_threads, purge_threads):
+    threads.add_command(_command)
 
 
 def _cells(summary: ThreadSummary) -> tuple[str, ...]:

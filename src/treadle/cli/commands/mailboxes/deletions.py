@@ -1,4 +1,4 @@
-"""`treadle mailboxes purge` and `delete`: what removes entries for good."""
+"""`treadle mailboxes purge` and `delete`: remove entries for good."""
 
 import click
 

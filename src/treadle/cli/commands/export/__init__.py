@@ -8,10 +8,10 @@ from typing import BinaryIO
 import click
 import msgspec
 
+from treadle.cli.commands.export.output_file import STANDARD_OUTPUT, open_output
 from treadle.cli.concurrency import map_in_order
 from treadle.cli.opening import read_store
 from treadle.cli.options import store_option
-from treadle.cli.output_file import STANDARD_OUTPUT, open_output
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.failure import Failure, describe
 from treadle.cli.terminal.help import ExampleCommand

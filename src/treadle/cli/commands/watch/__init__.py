@@ -5,12 +5,12 @@ import asyncio
 import click
 import msgspec
 
-from treadle.cli.happened import Happened
+from treadle.cli.commands.watch.happened import Happened
+from treadle.cli.commands.watch.watching import Watching
 from treadle.cli.opening import read_store
 from treadle.cli.options import store_option
 from treadle.cli.terminal.help import ExampleCommand
 from treadle.cli.terminal.output import time_text, write_bytes, write_line
-from treadle.cli.watching import Watching
 from treadle.core.escaping import harmless_json, one_line
 from treadle.store.store import Store
 
