@@ -37,7 +37,9 @@ class Failure(msgspec.Struct, frozen=True):
     error: BaseException
 
 
-class _Request(msgspec.Struct, Generic[CallT], eq=False):
+class Request(msgspec.Struct, Generic[CallT], eq=False):
+    """A call, and the caller that waits for it."""
+
     call: CallT
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Any]"
@@ -45,6 +47,7 @@ class _Request(msgspec.Struct, Generic[CallT], eq=False):
 
     @property
     def is_wanted(self) -> bool:
+        """Whether the caller still waits."""
         return not self.future.cancelled()
 
 
@@ -63,6 +66,9 @@ class GroupThread(Generic[CallT]):
         weigh: returns the weight of a call: by default, all calls of a group weigh nothing.
     """
 
+    _THREADS = 1
+    """How many threads there are. With more, `_next_group` must let one at a time in."""
+
     def __init__(
         self,
         name: str,
@@ -78,11 +84,13 @@ class GroupThread(Generic[CallT]):
         self._on_done = on_done
         self._call_seconds = call_seconds
         self._weigh = weigh
-        self._queue: SimpleQueue[_Request[CallT] | None] = SimpleQueue()
-        """None ends the thread."""
-        self._group: list[_Request[CallT]] = []
+        self._queue: SimpleQueue[Any] = SimpleQueue()
+        """Requests; None ends the thread."""
+        self._group: list[Request[CallT]] = []
         """The calls that `carry_out` works on."""
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
+        self._working = 0
+        """How many of the threads have not ended."""
         self._is_accepting = False
         # Held while a call is handed over, so that the thread does not end meanwhile. It is one
         # that a finalizer may take in a thread that holds it.
@@ -113,14 +121,29 @@ class GroupThread(Generic[CallT]):
         self._queue = SimpleQueue()
         self._failure = None
         self._is_closing = False
+        self._threads = []
+        try:
+            for _ in range(self._THREADS):
+                self._start_thread()
+        except RuntimeError:
+            self._queue.put(None)
+            self.join()
+            if not self._threads:  # otherwise the last one has done it
+                self._end()
+            raise
+        self._is_accepting = True
+
+    def _start_thread(self) -> None:
         thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+        with self._handing_over:
+            self._working += 1
         try:
             thread.start()
         except RuntimeError:
-            self._end()
+            with self._handing_over:
+                self._working -= 1
             raise
-        self._thread = thread
-        self._is_accepting = True
+        self._threads.append(thread)
 
     def stop(self) -> None:
         """Accept no more calls; the thread ends once it has carried out the accepted ones.
@@ -135,23 +158,23 @@ class GroupThread(Generic[CallT]):
 
     def join(self) -> None:
         """Wait until the thread has ended, if it was started."""
-        if self._thread is not None:
-            self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     async def close(self) -> None:
         """Carry out the calls that were accepted, and end; an error of `end` is raised here.
 
         A cancelled caller waits, too: what opens the store again must not meet what is ending.
         """
-        thread = self._thread
-        if thread is None or os.getpid() != self._process:
+        threads = self._threads
+        if not threads or os.getpid() != self._process:
             return
         self._is_closing = True
         self.stop()
-        await shielded(asyncio.to_thread(thread.join))
-        if self._thread is not thread:
+        await shielded(asyncio.to_thread(self.join))
+        if self._threads is not threads:
             return  # another caller has closed it, too
-        self._thread = None
+        self._threads = []
         if self._failure is not None:
             raise self._failure
 
@@ -164,7 +187,7 @@ class GroupThread(Generic[CallT]):
         self.require_running()
         loop = asyncio.get_running_loop()
         deadline = Deadline.after(self._call_seconds)
-        request = _Request(call, loop, loop.create_future(), deadline)
+        request = Request(call, loop, loop.create_future(), deadline)
         with self._handing_over:
             if not self._is_accepting:  # another event loop has closed the store just now
                 raise StoreClosed
@@ -182,10 +205,12 @@ class GroupThread(Generic[CallT]):
         require_process(self._process)
 
     def _work(self) -> None:
-        while group := self._next_group():
-            while group := [request for request in group if request.is_wanted]:
-                group = self._attempt(group)
-            self._group = []  # an error of a call refers to its caller, and so to the store
+        while self._work_on_group():
+            pass
+        with self._handing_over:
+            self._working -= 1
+            if self._working:
+                return
         try:
             self._end()
         except Exception as error:
@@ -193,7 +218,20 @@ class GroupThread(Generic[CallT]):
             if not self._is_closing:
                 _LOG.exception("%s: closing a store that was dropped failed", self._name)
 
-    def _attempt(self, group: list[_Request[CallT]]) -> list[_Request[CallT]]:
+    def _work_on_group(self) -> bool:
+        """Carry out the next group; return False if the thread is to end."""
+        group = self._next_group()
+        left = group
+        while left := [request for request in left if request.is_wanted]:
+            left = self._attempt(left)
+        self._group = []  # an error of a call refers to its caller, and so to the store
+        self._ended(group)
+        return bool(group)
+
+    def _ended(self, group: list[Request[CallT]]) -> None:
+        """Take note that a group was carried out."""
+
+    def _attempt(self, group: list[Request[CallT]]) -> list[Request[CallT]]:
         """Carry out a group; return the calls that others kept from it, and that have time left."""
         self._group = group
         calls = [request.call for request in group]
@@ -208,7 +246,7 @@ class GroupThread(Generic[CallT]):
         self._finish(group, outcomes)
         return []
 
-    def _next_group(self) -> list[_Request[CallT]]:
+    def _next_group(self) -> list[Request[CallT]]:
         """Wait for calls, and return those that are there; none if the thread is to end."""
         first = self._queue.get()
         group = [] if first is None else [first]
@@ -223,12 +261,12 @@ class GroupThread(Generic[CallT]):
             weight += self._weigh(request.call)
         return group
 
-    def _finish(self, requests: list[_Request[CallT]], outcomes: list[Any]) -> None:
+    def _finish(self, requests: list[Request[CallT]], outcomes: list[Any]) -> None:
         """Answer the callers; those of a call that is completed elsewhere, when it is.
 
         Each event loop is called once, because waking it costs more than answering a caller.
         """
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Request[CallT], Any]]] = {}
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Request[CallT], Any]]] = {}
         for answer in zip(requests, outcomes, strict=True):
             request, outcome = answer
             if isinstance(outcome, Future):
@@ -239,11 +277,11 @@ class GroupThread(Generic[CallT]):
             with suppress(RuntimeError):  # the loop is closed: no caller waits there
                 loop.call_soon_threadsafe(self._report, answers)
 
-    def _finish_later(self, request: _Request[CallT], done: "Future[Any]") -> None:
+    def _finish_later(self, request: Request[CallT], done: "Future[Any]") -> None:
         error = done.exception()
         self._finish([request], [done.result() if error is None else Failure(error)])
 
-    def _report(self, answers: list[tuple[_Request[CallT], Any]]) -> None:
+    def _report(self, answers: list[tuple[Request[CallT], Any]]) -> None:
         done: list[CallT] = []
         for request, outcome in answers:
             done.append(request.call)

@@ -374,7 +374,10 @@ class Transaction(Generic[T]):
 
 
 class Commits:
-    """Commits batches in groups; a batch that has to wait for others is handed to `submit`."""
+    """Commits batches in groups; a batch that has to wait for others is handed to `submit`.
+
+    Any number of threads may use it.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The PostgreSQL backend: two threads that write in groups, and others that read beside them."""
+"""The PostgreSQL backend: threads that write in groups, and others that read beside them."""
 
 import asyncio
 import random
@@ -29,7 +29,9 @@ from treadle.backends.postgres._limits import (
 )
 from treadle.backends.postgres._live import LiveNotices
 from treadle.backends.postgres._notices import Notices
+from treadle.backends.postgres._overlapping import OverlappingGroups
 from treadle.backends.postgres._reads import Reads
+from treadle.backends.postgres._touched import Touched, touched_by
 from treadle.backends.postgres._transactions import Blocked, Call, Commits, Database, Transaction
 from treadle.backends.postgres._vacuum import vacuum
 from treadle.backends.postgres._waiters import Waiters
@@ -93,12 +95,13 @@ class PostgresBackend:
         self._call_seconds = call_seconds
         self._connection_class = connection_class
         self._database = Database(location, durability, connection_class, silence_seconds)
-        self._commits: GroupThread[Call[Commands]] = GroupThread(
+        self._commits: OverlappingGroups[Call[Commands]] = OverlappingGroups(
             "treadle-postgres-commits",
             Commits(self._database, self._now, self._submit, self._give_hints).carry_out,
             self._end,
             self._committed,
             weigh=_count_commands,
+            touched_by=_touched_by,
         )
         self._claims: GroupThread[Call[ClaimRequest]] = GroupThread(
             "treadle-postgres-claims",
@@ -301,6 +304,10 @@ class PostgresBackend:
 
 def _count_commands(call: Call[Commands]) -> int:
     return len(call.request)
+
+
+def _touched_by(call: Call[Commands]) -> Touched:
+    return touched_by(call.request)
 
 
 def _count_wanted(call: Call[ClaimRequest]) -> int:
