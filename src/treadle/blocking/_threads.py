@@ -73,8 +73,9 @@ class Threads(ThreadWrites):
             resource_id: only threads of this owner.
             parent_thread_id: only threads with this parent; to sort them by a time, all are read.
             roots: only threads without a parent; they are looked for among all that match.
-            with_last_message: with the last that is not internal, in `last_message`; on files, a
-                thread that is not in memory is read for it, as by `load`.
+            with_last_message: with the last that is not internal, in `last_message`. If these take
+                more than 1 MiB of JSON, the page ends before `limit`, but has one thread at least.
+                On files, a thread that is not in memory is read for it, as by `load`.
 
         Raises:
             InvalidValue: `after` is not a cursor of a listing in this order.

@@ -1,12 +1,19 @@
 """Summaries of threads: each without its messages, and listings in pages by a cursor."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
-from treadle.core.codec import SortedModel, always_encoded
-from treadle.core.cursors import NO_TIME, CursorPage, Position, page_after, read_cursor
+from treadle.core.codec import SortedModel, always_encoded, encode
+from treadle.core.cursors import (
+    NO_TIME,
+    CursorPage,
+    Position,
+    cursor_of,
+    page_after,
+    read_cursor,
+)
 from treadle.core.ids import ThreadId
 from treadle.core.limits import Bound, Count, Version
 from treadle.core.message_times import MessageTimes
@@ -22,6 +29,9 @@ from treadle.core.threads import (
 
 NEWEST = 50
 """How many of the last messages of a thread are searched for one that everybody can see."""
+
+LAST_MESSAGES = 2**20
+"""How much the last messages of a page take at most, in bytes of JSON, unless it has one thread."""
 
 
 class ThreadSummary(SortedModel, frozen=True, kw_only=True):
@@ -140,7 +150,10 @@ class ListThreadSummaries(Query[ThreadSummaryPage], frozen=True, kw_only=True):
     roots: bool = False
     """Only threads without a parent."""
     with_last_message: bool = False
-    """Whether each summary has its `last_message`."""
+    """Whether each summary has its `last_message`.
+
+    The page ends before its `limit` if its messages would take more than 1 MiB of JSON together.
+    """
 
     def check(self, where: str) -> None:
         """Refuse a cursor of another listing."""
@@ -168,11 +181,22 @@ class ListThreadSummaries(Query[ThreadSummaryPage], frozen=True, kw_only=True):
             if not self.roots or summary.parent_thread_id is None
         ]
         page = page_after(ThreadSummaryPage, self.start(), matching, self.order, self.limit)
-        items = page.items
         if self.with_last_message:
-            items = tuple(
-                msgspec.structs.replace(each, last_message=rows.find_last_message(each.id))
-                for each in items
-            )
+            page = self.with_messages(page, rows.find_last_message)
         unreadable = tuple(rows.threads.unreadable())  # a message may be found to be damaged
-        return msgspec.structs.replace(page, items=items, unreadable=unreadable)
+        return msgspec.structs.replace(page, unreadable=unreadable)
+
+    def with_messages(
+        self, page: ThreadSummaryPage, find: Callable[[str], StoredMessage | None]
+    ) -> ThreadSummaryPage:
+        """Return a page with last messages, which ends where they would take too much."""
+        items: list[ThreadSummary] = []
+        room = LAST_MESSAGES
+        for each in page.items:
+            message = find(each.id)
+            room -= 0 if message is None else len(encode(message))
+            if room < 0 and items:
+                cursor = cursor_of(self.position_of(items[-1]))
+                return msgspec.structs.replace(page, items=tuple(items), next_cursor=cursor)
+            items.append(msgspec.structs.replace(each, last_message=message))
+        return msgspec.structs.replace(page, items=tuple(items))

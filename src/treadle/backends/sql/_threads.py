@@ -278,27 +278,30 @@ def list_summaries(query: ListThreadSummaries, damage: DamageLog) -> Program[Thr
         return page
     ids = [each.id for each in page.items]
     (rows,) = yield (Read("load_newest_messages", {"ids": ids, "number": NEWEST}),)
-    return _with_last_messages(page, rows, damage)
+    return _with_last_messages(query, page, rows, damage)
 
 
 def _with_last_messages(
-    page: ThreadSummaryPage, rows: Sequence[Row], damage: DamageLog
+    query: ListThreadSummaries, page: ThreadSummaryPage, rows: Sequence[Row], damage: DamageLog
 ) -> ThreadSummaryPage:
     """The page with the messages that can be read; `unreadable` names the threads of the others."""
-    newest: dict[str, StoredMessage] = {}
+    newest = {thread_id: tuple(row) for thread_id, *row in rows}
     unreadable: list[str] = []
-    for thread_id, *row in rows:
+
+    def find(thread_id: str) -> StoredMessage | None:
+        if thread_id not in newest:
+            return None
         where = f"thread {thread_id!r}"
         try:
             with damage_of(where):
-                newest[thread_id] = read_message(tuple(row))
+                return read_message(newest[thread_id])
         except CorruptRecord as error:
             damage.note(error)
             unreadable.append(where)
-    items = tuple(
-        msgspec.structs.replace(each, last_message=newest.get(each.id)) for each in page.items
-    )
-    return msgspec.structs.replace(page, items=items, unreadable=(*page.unreadable, *unreadable))
+        return None
+
+    page = query.with_messages(page, find)
+    return msgspec.structs.replace(page, unreadable=(*page.unreadable, *unreadable))
 
 
 def _list_summaries(query: ListThreadSummaries) -> Read:

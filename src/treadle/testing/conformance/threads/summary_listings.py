@@ -19,7 +19,7 @@ from treadle.core.commands import AnyCommand
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.pages import Order
 from treadle.core.restoring import RestoreThread
-from treadle.core.thread_summaries import NEWEST, ThreadKey
+from treadle.core.thread_summaries import LAST_MESSAGES, NEWEST, ThreadKey
 from treadle.core.threads import ThreadHead
 from treadle.testing._harness.builders import says
 from treadle.testing._harness.check import Checks
@@ -191,6 +191,28 @@ async def a_listed_summary_has_the_last_message_that_is_not_internal(
     expect((summaries["empty"].last_message, summaries["internal"].last_message), (None, None))
     plain = await store.threads.list_summaries()
     expect({each.last_message for each in plain.items}, {None})
+
+
+@checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
+async def a_page_ends_before_its_last_messages_take_too_much(store: Store) -> None:
+    sizes = {"a": 1, "b": LAST_MESSAGES // 2, "c": 2 * LAST_MESSAGES, "d": 1, "e": 1}
+    for key, size in sizes.items():
+        await store.threads.create(Thread(id=key))
+        await store.threads.append(key, Message.user("x" * size))
+    pages: list[str] = []
+    after: str | None = None
+    while True:
+        page = await store.threads.list_summaries(with_last_message=True, after=after, limit=4)
+        for each in page.items:
+            assert each.last_message is not None
+            expect(len(str(each.last_message.message.content)), sizes[each.id])
+        pages.append("".join(each.id for each in page.items))
+        after = page.next_cursor
+        if after is None:
+            break
+    expect(pages, ["ab", "c", "de"])
+    whole = await store.threads.list_summaries()
+    expect((len(whole.items), whole.next_cursor), (5, None))
 
 
 @checks.add(Guarantee.LISTINGS_ARE_COMPLETE)
