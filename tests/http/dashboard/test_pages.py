@@ -51,6 +51,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "POST /mailboxes/{mailbox_id}/interrupt": {"generation": "0"},
     "POST /mailboxes/{mailbox_id}/pause": {"reason": "lunch"},
     "POST /mailboxes/{mailbox_id}/send": {"text": "x"},
+    "POST /purge-threads": {"days": "1", "confirmation": "1"},
     "POST /requeue-entries": {"ids": "e"},
     "POST /threads/{thread_id}/ask": {"text": "x", "agent": "a"},
     "POST /threads/{thread_id}/answer": {"run_id": "run-of-alice", "decision": "yes"},

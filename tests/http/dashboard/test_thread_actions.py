@@ -232,6 +232,20 @@ async def paused(store: Store, payload: Any, run_id: str = "turn") -> None:
     await store.mailboxes.pause("t")
 
 
+async def test_who_may_only_chat_approves(store: Store, see: See) -> None:
+    browser = await see(treadle_http.chat_user("alice"))
+    await paused(store, {"refund": 40})
+    assert ">Approve</button>" in (await browser.get("/threads/t")).text
+    assert await act(browser, "answer", run_id="turn", decision="yes") == "The answer was given."
+    state = await store.mailboxes.load("t")
+    assert state is not None
+    assert state.paused_at is None
+    looking = await see(treadle_http.viewer("v"))
+    assert ">Approve</button>" not in (await looking.get("/threads/t")).text
+    form = {"run_id": "turn", "decision": "yes"}
+    assert (await looking.post("/threads/t/answer", data=form)).status_code == 403
+
+
 async def test_a_question_that_was_answered_is_not_asked_again(
     store: Store, admin: httpx.AsyncClient
 ) -> None:
@@ -373,17 +387,15 @@ async def test_only_a_run_of_the_thread_that_waits_can_be_answered(
         assert (await admin.post("/threads/t/answer", data=form)).status_code == 404
 
 
-@pytest.mark.parametrize(("lacking", "paused"), [("pause", True), ("send", False)])
-async def test_an_answer_needs_the_right_to_let_the_work_go_on(
-    lacking: Any, paused: bool, store: Store, see: See
-) -> None:
+@pytest.mark.parametrize("is_paused", [True, False])
+async def test_an_answer_needs_the_right_to_chat(is_paused: bool, store: Store, see: See) -> None:
     await ask(store, [{"id": "i"}])
-    if paused:
+    if is_paused:
         await store.mailboxes.pause("t")
     others = treadle_http.Principal(
         id="most",
         owner=treadle_http.ALL_OWNERS,
-        can=treadle_http.admin("ops").can - {lacking},
+        can=treadle_http.admin("ops").can - {"chat"},
     )
     browser = await see(others)
     assert ">Approve</button>" not in (await browser.get("/threads/t")).text

@@ -10,6 +10,7 @@ from treadle.http._dashboard import (
     _mailbox_actions,
     _mailboxes,
     _overview,
+    _purging,
     _run,
     _runs,
     _search,
@@ -46,5 +47,6 @@ PAGES: tuple[Operation, ...] = (
     *_workers.OPERATIONS,
     *_search.OPERATIONS,
     *_erasing.OPERATIONS,
+    *_purging.OPERATIONS,
     *_static.OPERATIONS,
 )

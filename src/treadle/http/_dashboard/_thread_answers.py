@@ -60,10 +60,6 @@ async def _answer_waiting(call: Call, run: RunRecord, form: AnswerForm) -> bool:
         raise Refused(409, "no_question", "this run waits for other work, and asks nothing")
     if found.way == "resumed":
         return True
-    if found.way == "pause":
-        call.require("pause")
-    if found.sends:
-        call.require("send")
     payload: dict[str, Json] = {"approved": form.decision == "yes"}
     if form.text is not None:
         payload["reason"] = form.text
@@ -85,10 +81,9 @@ OPERATIONS = (
         method="POST",
         path="/threads/{thread_id}/answer",
         summary="Answer a run that waits for a human.",
-        action="append",
+        action="chat",
         owner=OWN_THREAD,
         form=AnswerForm,
         handle=_answer,
-        details="It also needs the right to `pause` or to `send`, by how the run waits.",
     ),
 )

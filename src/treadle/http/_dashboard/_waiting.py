@@ -29,8 +29,6 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """The kind of the questions, for the hook that redacts; the reason of a pause may be one."""
     way: Way | None
     """How it gets its answer; None: only its agent knows."""
-    sends: bool
-    """The answer comes with another run."""
 
 
 async def read_waiting(store: Store, runs: Sequence[RunRecord]) -> list[Waiting]:
@@ -55,10 +53,9 @@ def _waiting(run: RunRecord, mailbox: MailboxState | None, entry: MailboxEntry |
     wait = wait_of(run, mailbox, entry)
     way = _way_of(run, wait, mailbox)
     reason = mailbox.pause_reason if way == "pause" and mailbox is not None else None
-    sends = wait.takes_requests and way is not None
     if questions or reason is None:
-        return Waiting(run=run, questions=questions, way=way, sends=sends)
-    return Waiting(run=run, questions=(reason,), kind="reason", way=way, sends=sends)
+        return Waiting(run=run, questions=questions, way=way)
+    return Waiting(run=run, questions=(reason,), kind="reason", way=way)
 
 
 def _way_of(run: RunRecord, wait: Wait, mailbox: MailboxState | None) -> Way | None:
