@@ -113,7 +113,7 @@ async def stream(server: Server, thread_id: str) -> AsyncGenerator[Stream]:
 
 
 async def ask(server: Server, thread_id: str, number: int) -> float:
-    """Ask for a run, and read its events to the end; return when its first live token came."""
+    """Request a run, and read its events to the end; return when its first live token came."""
     asked = {
         "threadId": thread_id,
         "runId": f"{thread_id}-{number}",

@@ -69,7 +69,7 @@ def test_a_run_that_its_agent_has_not_begun_is_said_to_wait(agents: Path) -> Non
     other = run("send", "box", '"hi"', "--store", agents).stdout.strip()
     shown = run("runs", "show", "new", "--store", agents)
     assert shown.exit_code == 1
-    assert "its agent has not begun it. The entry that asks for it is queued; see" in shown.stderr
+    assert "its agent has not begun it. The entry that requests it is queued; see" in shown.stderr
     assert "does not exist" in run("runs", "show", other, "--store", agents).stderr
 
 

@@ -1,4 +1,4 @@
-"""Who may only chat: they ask for runs, and say what a user says; nothing else is written."""
+"""Who may only chat: they request runs, and say what a user says; nothing else is written."""
 
 import asyncio
 import re
@@ -78,7 +78,7 @@ async def roles_of(store: Store) -> list[str]:
 
 
 async def begin(app: App, path: str, body: dict[str, Any]) -> Stream:
-    """Ask for a run, and go away once it has begun."""
+    """Request a run, and go away once it has begun."""
     stream: Stream
     async with streaming(app, path, method="POST", body=body) as stream:
         await stream.until(lambda stream: stream.has_ended or bool(stream.events))

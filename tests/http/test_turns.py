@@ -32,7 +32,7 @@ def says(run_id: str, *texts: str, **more: Any) -> dict[str, Any]:
 
 
 async def send(app: App, given: dict[str, Any], path: str | None = None) -> None:
-    """Ask for a run, and go away."""
+    """Request a run, and go away."""
     if path is None:
         async with run(app, given) as stream:
             await stream.until_events(1)

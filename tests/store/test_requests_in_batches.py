@@ -1,4 +1,4 @@
-"""Asking for a run in a batch of one's own: all of it is written, or nothing, and once."""
+"""Requesting a run in a batch of one's own: all of it is written, or nothing, and once."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""Asking for a run, and answering one that waits."""
+"""Requesting a run, and answering one that waits."""
 
 import asyncio
 import random

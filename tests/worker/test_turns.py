@@ -35,7 +35,7 @@ from treadle.worker import (
 async def ask(
     store: Store, run_id: str, *texts: str, resume: tuple[Answer, ...] = ()
 ) -> MailboxEntry:
-    """Ask for a run of thread t that brings messages, or answers."""
+    """Request a run of thread t that brings messages, or answers."""
     said = [
         Message.user(text, id=f"{run_id}-{text}", metadata=MessageMetadata(run_id=run_id))
         for text in texts
@@ -82,7 +82,7 @@ class TestARequest:
         entry = await load(store, sent.entry)
         assert (entry.status, entry.attempt_count) == ("dead_letter", 1)
         assert entry.last_error is not None
-        assert "asks for no run: Object missing required field `agent_id`" in entry.last_error
+        assert "requests no run: Object missing required field `agent_id`" in entry.last_error
         assert "send a treadle.worker.RunRequest" in entry.last_error
 
     async def test_so_is_one_whose_ids_cannot_be(self, store: Store, new_worker: NewWorker) -> None:
@@ -394,7 +394,7 @@ class TestTaking:
         assert merged.agent_id == "helper"
         assert [each.entry.payload["run_id"] for each in recorder.of(Done)] == ["r1", "r2"]
         [refused] = recorder.of(DeadLettered)
-        assert (refused.entry.payload, "asks for no run" in refused.error) == ("no run", True)
+        assert (refused.entry.payload, "requests no run" in refused.error) == ("no run", True)
 
         await ask(store, "r3", "and for two")
         await until_idle(new_worker(store, handler))

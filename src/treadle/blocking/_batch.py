@@ -25,7 +25,7 @@ class BatchRuns(RunWrites):
     def request(
         self, request: RunRequest, /, *messages: Message, sender_id: str | None = None
     ) -> RequestedRun:
-        """Ask for a run in the commit of the batch, as `request` of the batches of `treadle.Store`.
+        """Request a run in the commit of the batch, as `request` of the batches of `treadle.Store`.
 
         Raises:
             AlreadyExists, NotWaiting, RunConflict: as for `Runs.request`, also at the end of the

@@ -319,7 +319,7 @@ class MailboxWrites:
         Args:
             mailbox_id: which mailbox; it need not exist.
             expected: only if the mailbox is at this generation, which is 0 before the first
-                interrupt. So one that is asked for again, or by several at once, happens once.
+                interrupt. So one that is requested again, or by several at once, happens once.
             now: the present.
 
         Raises:

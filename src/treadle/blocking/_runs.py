@@ -152,7 +152,7 @@ class Runs(RunWrites):
         only_user: bool = False,
         sender_id: str | None = None,
     ) -> RequestedRun:
-        """Ask for a run: append what somebody says, and send the request, in one commit.
+        """Request a run: append what somebody says, and send the request, in one commit.
 
         A worker does the run; see `treadle.worker.Turn`. A thread that does not exist is created.
         The entry in its mailbox has the id of the run. A request that comes again with this id
@@ -176,7 +176,7 @@ class Runs(RunWrites):
             sender_id: who asks, for the entry's `sender_id`.
 
         Raises:
-            AlreadyExists: another thread has the run, or an entry that does not ask for it has the
+            AlreadyExists: another thread has the run, or an entry that does not request it has the
                 id.
             NotWaiting: no run of the thread waits for an answer in `resume`.
             RunConflict: the run that an answer names does not wait.
@@ -325,7 +325,7 @@ class Runs(RunWrites):
             resource_id: only runs on threads of this owner, as they are now.
             parent_run_id: only runs that this run has started.
             agent_id: only runs of this agent.
-            origin: only runs that this kind of caller asked for.
+            origin: only runs that this kind of caller requested.
             statuses: only runs in one of these statuses.
             asks: only runs that wait, for an answer if it is True; for other work, such as other
                 agents, if it is False.

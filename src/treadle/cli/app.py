@@ -32,7 +32,7 @@ _COMMANDS = {
     "import": ("import_:import_command", "Store conversations of a file or another program."),
     "mailboxes": ("mailboxes:mailboxes", "Look at queued work, and settle it by hand."),
     "migrate": ("migrate:migrate", "Bring the schema of a database up to date."),
-    "runs": ("runs:runs", "Look at runs of agents, ask for them, and answer them."),
+    "runs": ("runs:runs", "Look at runs of agents, request them, and answer them."),
     "send": ("send:send", "Send work to a mailbox."),
     "serve": ("serve:serve", "Serve a store over HTTP."),
     "threads": ("threads:threads", "Look at conversations, and change them."),

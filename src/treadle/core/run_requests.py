@@ -1,4 +1,4 @@
-"""Requests for runs: what a worker gets, what a run asks people, and what they answer."""
+"""Requests for runs, the questions of runs to people, and the answers."""
 
 from typing import Literal
 
@@ -76,7 +76,7 @@ def _interrupt_in(given: Json) -> Interrupt | None:
 
 
 class RunRequest(Model, frozen=True, kw_only=True):
-    """The payload of an entry that asks for a run. The messages are in the thread already.
+    """The payload of an entry that requests a run. The messages are in the thread already.
 
     `Runs.request` sends it, as the HTTP API does, and `step.runs.request` in a batch of your own.
     By hand, append the messages, and
@@ -89,7 +89,7 @@ class RunRequest(Model, frozen=True, kw_only=True):
     run_id: RunId
     parent_run_id: RunId | None = None
     parent_thread_id: ThreadId | None = None
-    """The thread of the agent that has asked for it, if one has."""
+    """The thread of the agent that has requested it, if one has."""
     resource_id: str | None = None
     """The owner of the thread."""
     origin: RunOrigin = always_encoded("user")
@@ -118,7 +118,7 @@ class RunRequest(Model, frozen=True, kw_only=True):
             check_ids(request)
             return request
         except (msgspec.ValidationError, InvalidId) as error:
-            raise InvalidValue("entry.payload", f"it asks for no run: {error}") from error
+            raise InvalidValue("entry.payload", f"it requests no run: {error}") from error
 
 
 def request_in(entry: MailboxEntry) -> RunRequest | None:
@@ -133,8 +133,8 @@ def record_of(request: RunRequest, entry_id: str) -> RunRecord:
     """Return the record of a requested run when its agent begins it.
 
     Args:
-        request: what was asked for.
-        entry_id: the entry that asks for it.
+        request: the request.
+        entry_id: the entry that has the request.
     """
     return RunRecord(
         run_id=request.run_id,
@@ -148,17 +148,17 @@ def record_of(request: RunRequest, entry_id: str) -> RunRecord:
 
 
 class RequestedRun(Model, frozen=True, kw_only=True):
-    """A run that was asked for."""
+    """A run that was requested."""
 
     run_id: RunId
     thread_id: ThreadId
     entry_id: EntryId
-    """The entry of the thread's mailbox that asks for it; it has the id of the run."""
+    """The entry of the thread's mailbox that requests it; it has the id of the run."""
     version: Version
     """The version of the thread before the run; `Threads.follow` shows the run from there. If the
     run was known, it is the present version."""
     was_known: bool = always_encoded(False)
-    """It had been asked for before: nothing was written."""
+    """It had been requested before: nothing was written."""
     is_behind: bool = always_encoded(False)
     """The thread has messages that were not among those given."""
 

@@ -48,7 +48,7 @@ def wait_of(run: RunRecord, mailbox: MailboxState | None, entry: MailboxEntry | 
         run.run_id,
         goes_on=True,
         is_queued=is_here and entry.status == "queued",
-        takes_requests=asks_for_run(entry),
+        takes_requests=requests_run(entry),
         entry_id=entry.entry_id,
         # A pause that is there while the entry is held is somebody else's.
         may_pause=is_here and entry.status == "claimed" and not is_paused,
@@ -87,6 +87,6 @@ def asked_ids(run: RunRecord) -> Sequence[str]:
     return tuple(ids) or (run.run_id,)
 
 
-def asks_for_run(entry: MailboxEntry) -> bool:
+def requests_run(entry: MailboxEntry) -> bool:
     """Return whether the payload of an entry is a request for a run."""
     return request_in(entry) is not None

@@ -14,7 +14,7 @@ from treadle.core.pages import Page
 from treadle.core.rows import Table
 
 RunOrigin = Literal["user", "subagent", "ag_ui", "ai_sdk", "a2a", "internal"]
-"""Who asked for a run: a user, another agent, or a protocol's client."""
+"""Who requested a run: a user, another agent, or a protocol's client."""
 
 RunStatus = Literal["running", "waiting", "done"]
 """How far a run is; one that is not done is active."""

@@ -1,4 +1,4 @@
-"""Asking again: the work that is about the end of a thread ends, as other work takes its place."""
+"""Superseded runs: the runs about the last messages of a thread end, as others take their place."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
@@ -25,7 +25,7 @@ class AskingRows(ThreadRows, ClosingRows, Protocol):
 class SupersedeRuns(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only=True):
     """Ends the work that is about the last messages of a thread. Result: the entries that it ends.
 
-    These are the unfinished entries of the thread's mailbox that ask for a run with one of these
+    These are the unfinished entries of the thread's mailbox that request a run with one of these
     messages or behind one, or whose run has written one. They are superseded, and their runs are
     closed. Runs that have written one and wait are closed, too, and the pause in which one of them
     waits ends. It changes nothing if the thread does not exist.
@@ -34,7 +34,7 @@ class SupersedeRuns(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only
     thread_id: ThreadId
     start: Length
     """The position of the first of these messages. If an agent has said that one, it has been
-    answered, so of the runs about it only one that was asked for after it ends."""
+    answered, so of the runs about it only one that was requested after it ends."""
     reason: str
     keeps: tuple[str, ...] = ()
     """The ids of runs that stay as they are."""
@@ -74,7 +74,7 @@ class SupersedeRuns(TimedCommand[tuple[MailboxEntry, ...]], frozen=True, kw_only
         found: Sequence[StoredMessage],
         writers: Collection[str],
     ) -> bool:
-        """Return whether an entry asks for a run about one of the messages, or has written one."""
+        """Return whether an entry requests a run about one of the messages, or has written one."""
         if any(run.run_id in writers for run in rows.find_runs_of(entry)):
             return True
         request = request_in(entry)

@@ -53,9 +53,9 @@ def open_calls(messages: Sequence[Message]) -> list[ToolCall]:
 def up_to(run_id: str, messages: Sequence[Message], *, no_result: str = NO_RESULT) -> list[Message]:
     """Return what a model reads to go on with a run: the turns up to that one.
 
-    Each run is in one piece, in the order in which they were asked for, and this one is the last.
-    What was asked for after it and is not answered yet is left out: it gets an answer of its own.
-    Messages without a run stand by themselves.
+    Each run is in one piece, in the order in which they were requested, and this one is the last.
+    A later run that is not answered yet is left out: it gets a turn of its own. Messages without a
+    run stand by themselves.
 
     Each result follows its call. A call of an earlier run that has none gets one that is not
     stored, as models refuse it otherwise. If a call has several results, such as a placeholder and
@@ -84,7 +84,7 @@ def history_of(
         run_id: the run.
         messages: those of the thread, in their order.
         asked: ids of messages that belong to the run, whatever they say.
-        behind: the id of the message after which it was asked for, if no message came with it.
+        behind: the id of the message after which it was requested, if no message came with it.
         merged: runs, and those that they became a part of.
         no_result: the text of results that are missing.
     """
@@ -115,7 +115,7 @@ def history_of(
 
 
 def _is_answered(part: Sequence[int], messages: Sequence[Message], is_again: bool) -> bool:
-    """Return whether what was asked for after the run is answered already.
+    """Return whether a run that was requested later is answered already.
 
     If the run asks something again, what begins with an answer may be another one to that.
     """
@@ -164,7 +164,7 @@ def whole_of(run: RunRecord) -> str | None:
 def _anchor(
     run_id: str, names: Sequence[str | None], messages: Sequence[Message], behind: str | None
 ) -> int:
-    """The position from which messages came after the run was asked for."""
+    """The position from which messages came after the run was requested."""
     if behind is not None:
         for position in range(len(messages) - 1, -1, -1):
             if messages[position].id == behind:

@@ -1,4 +1,4 @@
-"""AG-UI 1.0: a client asks for a run, a worker does it, and its events are streamed."""
+"""AG-UI 1.0: a client requests a run, a worker does it, and its events are streamed."""
 
 from collections.abc import AsyncGenerator
 from typing import Any, assert_never, cast

@@ -32,8 +32,8 @@ Action: TypeAlias = Literal[
 
 - "read": threads, runs, mailboxes, entries, documents.
 - "read_internal": internal messages, even those in payloads; actions of change sets; tracebacks.
-- "chat": ask for runs, with messages of the user, and answer those that wait.
-- "append": create, change, truncate and fork threads. With "send", ask for runs with any messages.
+- "chat": request runs, with messages of the user, and answer those that wait.
+- "append": create, change, truncate and fork threads. With "send", request runs with any messages.
 - "send", "interrupt", "requeue": work of mailboxes.
 - "cancel": end entries and runs.
 - "pause": pause and resume mailboxes.
@@ -131,7 +131,7 @@ _WORKER: tuple[Action, ...] = (
 def chat_user(owner: str) -> Principal:
     """Return who may only chat in the threads of an owner, such as a browser.
 
-    That is: ask for runs, with what a user says, answer those that wait, stop them, and read. They
+    That is: request runs, with what a user says, answer those that wait, stop them, and read. They
     cannot write messages of the assistant, the system or a tool, change or remove what was said,
     or write payloads, states and documents.
     """

@@ -1,4 +1,4 @@
-"""Runs that clients ask for, each for its owner."""
+"""Runs that clients request, each for its owner."""
 
 from collections.abc import Sequence
 
@@ -47,7 +47,7 @@ async def request(
     removes_rest: bool = False,
     repeats_answers: bool = False,
 ) -> RequestedRun:
-    """Ask for a run, as `treadle.Runs.request`, for the principal.
+    """Request a run, as `treadle.Runs.request`, for the principal.
 
     From those who may not `append` and `send`, only what a user says is taken.
 

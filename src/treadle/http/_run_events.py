@@ -12,7 +12,7 @@ from treadle.worker import Interrupt
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """The run was asked for."""
+    """The run was requested."""
 
 
 class PartBegan(msgspec.Struct, frozen=True):

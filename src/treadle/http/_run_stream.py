@@ -1,4 +1,4 @@
-"""Following a run that a client has asked for, until it ends."""
+"""Following a run that a client has requested, until it ends."""
 
 from collections.abc import (
     AsyncGenerator,
@@ -87,17 +87,17 @@ async def stream_of_run(
     Args:
         call: the call that is answered.
         stream: the run.
-        begin: asks for the run, and returns its framed events; it is called once `stream` listens.
+        begin: requests the run, and returns its framed events; it is called once `stream` listens.
         headers: further headers of the answer.
 
     Raises:
-        Refused: there is no room for another stream; so nothing is asked for.
+        Refused: there is no room for another stream; so nothing is requested.
     """
     async with count_stream(call) as stack:
         await stream.listen(stack)
         events = await begin()
         if call.streams.are_ended:
-            # The run is asked for. Who were refused now would ask again, and get another one.
+            # The run is requested. A client that were refused now would request another one.
             events = _first_of(events)
         return EventStream(call, events, stack.pop_all(), headers)
 
@@ -133,11 +133,11 @@ class RunStream:
         self._live: AsyncGenerator[LiveValue] | None = None
 
     async def listen(self, stack: AsyncExitStack) -> None:
-        """Begin to listen, before the run is asked for, until the stack is closed."""
+        """Begin to listen, before the run is requested, until the stack is closed."""
         self._live = await live_values(self._call, self._thread_id, stack)
 
     def of_request(self, asked: RequestedRun) -> AsyncGenerator[RunEvent | None]:
-        """Return the events of a run that was asked for, from its beginning."""
+        """Return the events of a run that was requested, from its beginning."""
         if asked.was_known:
             return self.replayed(asked.entry_id)
         return self.events(asked.entry_id, asked.version)
@@ -146,7 +146,7 @@ class RunStream:
         """Yield what has happened in the run so far, and then as `events`.
 
         Args:
-            entry_id: the entry that asks for the run.
+            entry_id: the entry that requests the run.
         """
         summary, page = await self._call.store.read(
             LoadThreadSummary(thread_id=self._thread_id),
@@ -187,7 +187,7 @@ class RunStream:
         """Yield what happens, until the run ends; None when nothing has happened for long.
 
         Args:
-            entry_id: the entry that asks for the run.
+            entry_id: the entry that requests the run.
             version: the version of the thread after which events come.
             is_behind: begin with all messages and the state.
             said: what the run has said before that.

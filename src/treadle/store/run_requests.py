@@ -1,4 +1,4 @@
-"""Asking for a run, and answering one that waits: each is one batch.
+"""Requesting a run, and answering one that waits: each is one batch.
 
 The messages of a request are what its sender has of the conversation. The thread gets those that it
 lacks, and the request names them.
@@ -60,7 +60,7 @@ ATTEMPTS = 3
 
 
 class RunRequests:
-    """Asks for runs, and answers them.
+    """Requests runs, and answers them.
 
     Args:
         backend: the store's.
@@ -83,12 +83,12 @@ class RunRequests:
     ) -> RequestedRun:
         """Append what is new, and send the request, in one batch; see `Runs.request`.
 
-        The entry has the id of the run, so that no two threads can ask for one run.
+        The entry has the id of the run, so that no two threads can request one run.
 
         Raises:
             InvalidValue: the thread has another owner than the request says, or a user says what
                 is neither a text nor a file.
-            AlreadyExists: another thread has the run, or an entry that asks for no run has its id.
+            AlreadyExists: another thread has the run, or an entry that requests no run has its id.
             NotWaiting: no run of the thread waits for one of the answers.
             RunConflict: the run that an answer names does not wait.
         """
@@ -169,9 +169,9 @@ class RunRequests:
     async def plan(
         self, wanted: RunRequest, messages: Sequence[Message], sender_id: str | None
     ) -> tuple[RequestedRun, Commands]:
-        """Return what asks for a run, for a batch of the caller's; nothing if it was known.
+        """Return what requests a run, for a batch of the caller's; nothing if it was known.
 
-        The commands fail together if somebody asks for the run, or answers what it answers, before
+        The commands fail together if somebody requests the run, or answers what it answers, before
         they are committed.
 
         Raises:
@@ -390,12 +390,12 @@ class RunRequests:
 
 
 def _require_same(wanted: RunRequest, entry: MailboxEntry) -> None:
-    """Raise `AlreadyExists` if the entry with the run's id does not ask for this run."""
+    """Raise `AlreadyExists` if the entry with the run's id does not request this run."""
     if entry.mailbox_id != wanted.thread_id:
         raise AlreadyExists("run", wanted.run_id, "another thread has it; use another id")
     asked = request_in(entry)
     if asked is None or asked.run_id != wanted.run_id:
-        raise AlreadyExists("mailbox entry", wanted.run_id, "it asks for no run; use another id")
+        raise AlreadyExists("mailbox entry", wanted.run_id, "it requests no run; use another id")
 
 
 def _owned(wanted: RunRequest, summary: ThreadSummary | None) -> RunRequest:

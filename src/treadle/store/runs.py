@@ -171,12 +171,12 @@ class BatchRuns(RunWrites):
     async def request(
         self, request: RunRequest, /, *messages: Message, sender_id: str | None = None
     ) -> RequestedRun:
-        """Ask for a run in the commit of the batch, such as an agent that asks another one.
+        """Request a run in the commit of the batch, such as an agent that asks another one.
 
-        It looks at the store now, and adds to the batch what `Runs.request` would commit. A run
-        that was asked for before adds nothing, so a handler that is tried again asks once. If
-        somebody asks for the run between the look and the commit, the batch fails, and its next
-        try finds the request. In a handler that is a plain function, it is
+        It reads the store now, and adds to the batch what `Runs.request` would commit. A run that
+        was requested before adds nothing, so a handler that is tried again requests it once. If
+        another process requests the run between the read and the commit, the batch fails, and its
+        next try finds the request. In a handler that is a plain function, it is
         `delivery.call(step.runs.request(…))`.
 
         It does not see what the batch writes: leave it to this call to create the thread.
@@ -219,7 +219,7 @@ class Runs(RunWrites):
         only_user: bool = False,
         sender_id: str | None = None,
     ) -> RequestedRun:
-        """Ask for a run: append what somebody says, and send the request, in one commit.
+        """Request a run: append what somebody says, and send the request, in one commit.
 
         A worker does the run; see `treadle.worker.Turn`. A thread that does not exist is created.
         The entry in its mailbox has the id of the run. A request that comes again with this id
@@ -243,7 +243,7 @@ class Runs(RunWrites):
             sender_id: who asks, for the entry's `sender_id`.
 
         Raises:
-            AlreadyExists: another thread has the run, or an entry that does not ask for it has the
+            AlreadyExists: another thread has the run, or an entry that does not request it has the
                 id.
             NotWaiting: no run of the thread waits for an answer in `resume`.
             RunConflict: the run that an answer names does not wait.
@@ -398,7 +398,7 @@ class Runs(RunWrites):
             resource_id: only runs on threads of this owner, as they are now.
             parent_run_id: only runs that this run has started.
             agent_id: only runs of this agent.
-            origin: only runs that this kind of caller asked for.
+            origin: only runs that this kind of caller requested.
             statuses: only runs in one of these statuses.
             asks: only runs that wait, for an answer if it is True; for other work, such as other
                 agents, if it is False.

@@ -47,7 +47,7 @@ class TakenRun(NamedTuple):
     """A run that has become a part of the turn that took it."""
 
     request: RunRequest
-    """What was asked for."""
+    """Its request."""
     messages: tuple[Message, ...]
     """The messages that came with it."""
     replies: tuple[Reply, ...]
@@ -87,16 +87,16 @@ class Turn:
 
     @property
     def request(self) -> RunRequest:
-        """What was asked for: the run, its thread and agent, and what came from the client."""
+        """The request: the run, its thread and agent, and what came from the client."""
         return self._request
 
     async def history(self, *, no_result: str = NO_RESULT) -> list[Message]:
         """Return what the model reads: the thread's turns up to this one, as they are now.
 
         Each run is in one piece, and this one is the last, with the messages that came with it, and
-        the runs that it answers or has taken. What was asked for later is left out: it gets a turn
-        of its own. Each result follows its call; calls of other runs that have none get one that
-        is not stored. See `treadle.turns.up_to`.
+        the runs that it answers or has taken. A later run that is not answered yet is left out: it
+        gets a turn of its own. Each result follows its call; calls of other runs that have none get
+        one that is not stored. See `treadle.turns.up_to`.
 
         It reads the whole thread.
 
@@ -136,9 +136,9 @@ class Turn:
         return await self._with_calls(await self._replies())
 
     async def take(self, limit: int = 1) -> tuple[TakenRun, ...]:
-        """Take further runs that were asked for into this turn: at most `limit`, in their order.
+        """Take further requested runs into this turn: at most `limit`, in their order.
 
-        As `Delivery.take`, with what they ask for. If this run has paused, those that answer it
+        As `Delivery.take`, with their requests. If this run has paused, those that answer it
         come first, whatever was sent meanwhile, and all of them, even if they are more than
         `limit`. They come even at the last attempt, which takes nothing else. An entry that asks
         for no run is left out; it becomes a dead letter when the delivery is accepted.
@@ -388,7 +388,7 @@ def _metadata_of(status: RunStatus, interrupts: Sequence[Interrupt], asks: bool)
 
 
 def _request_in(entry: MailboxEntry) -> RunRequest | InvalidValue:
-    """What an entry asks for, or why it asks for nothing."""
+    """The request of an entry, or why it has none."""
     try:
         return RunRequest.of(entry)
     except InvalidValue as error:

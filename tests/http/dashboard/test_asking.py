@@ -88,7 +88,7 @@ async def test_both_ways_are_offered(store: Store, admin: httpx.AsyncClient) -> 
     await admin.post("/threads/t/send", data={"text": '{"refund": 40}', "key": "k"})
     assert (await store.mailboxes.list_entries()).items[1].payload == {"refund": 40}
     page = (await admin.get("/threads/t")).text
-    assert "known_agent" in page  # an entry before it asks for a run
+    assert "known_agent" in page  # an entry before it requests a run
 
 
 async def test_an_agent_is_known_by_a_run_when_its_entry_is_gone(

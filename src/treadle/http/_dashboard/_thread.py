@@ -22,7 +22,7 @@ from treadle.http._owners import OWN_THREAD
 
 _PAGE = 40
 _LAST = 5
-"""How many of the last entries of the mailbox are searched for one that asks for a run."""
+"""How many of the last entries of the mailbox are searched for one that requests a run."""
 
 
 class MessagesQuery(msgspec.Struct, frozen=True, kw_only=True):

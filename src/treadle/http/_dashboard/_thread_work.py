@@ -1,4 +1,4 @@
-"""Asking an agent for a run, and sending work, from the page of a thread's conversation."""
+"""Requesting a run of an agent, and sending work, from the page of a thread's conversation."""
 
 from typing import cast
 from urllib.parse import unquote
@@ -60,7 +60,7 @@ async def _ask(call: Call) -> Response:
 
 
 def agent_in(entries: FoundEntries, runs: FoundRuns) -> str | None:
-    """Return the agent that the thread asks for runs; None if it does not, as far as is known.
+    """Return the agent of which the thread requests runs; None if that is not known.
 
     A handler that takes payloads of its own does not expect a request for a run, and one with
     `treadle.worker.Turn` expects nothing else.
@@ -112,7 +112,7 @@ OPERATIONS = (
     Operation(
         method="POST",
         path="/threads/{thread_id}/ask",
-        summary="Ask an agent for a run with a message of the user.",
+        summary="Request a run of an agent with a message of the user.",
         action="chat",
         owner=OWN_THREAD,
         form=AskForm,

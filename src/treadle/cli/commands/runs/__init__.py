@@ -1,4 +1,4 @@
-"""`treadle runs`: list and show runs, ask for and answer them, delete them, sum what they used."""
+"""`treadle runs`: list, show, request and answer runs, and sum what they have used."""
 
 from collections.abc import Awaitable
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import Message
 from treadle.core.run_queries import RunKey
 from treadle.core.run_requests import Answer, AnswerStatus, RunRequest
-from treadle.core.run_waits import asks_for_run
+from treadle.core.run_waits import requests_run
 from treadle.core.runs import RunOrigin, RunRecord, RunStatus, asks_nobody
 from treadle.core.usage import Usage, UsageKey, UsageReport
 from treadle.errors import NotFound
@@ -64,7 +64,7 @@ _DATE = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
     ),
 )
 def runs() -> None:
-    """Look at runs of agents, ask for them, and answer them."""
+    """Look at runs of agents, request them, and answer them."""
 
 
 @runs.command(
@@ -218,11 +218,11 @@ def show_run(run_id: str, as_json: bool) -> None:
         return await store.runs.load(run_id), await store.mailboxes.load_entry(run_id)
 
     run, entry = read_store(load)
-    if run is None and entry is not None and asks_for_run(entry):
+    if run is None and entry is not None and requests_run(entry):
         why = f" ({entry.last_error})" if entry.last_error else ""
         raise Failure(
             f"run {run_id!r} has no record, because its agent has not begun it. The entry that "
-            f"asks for it is {entry.status}{why}; see `treadle mailboxes why {run_id}`"
+            f"requests it is {entry.status}{why}; see `treadle mailboxes why {run_id}`"
         )
     if run is None:
         raise NotFound("run", run_id)
@@ -261,7 +261,7 @@ def request_run(
     sender: str | None,
     as_json: bool,
 ) -> None:
-    """Ask an agent for a run on a thread.
+    """Request a run of an agent on a thread.
 
     A thread that does not exist is created. The message is appended and the request sent in one
     commit. A worker whose handler uses `Turn` carries it out. The command prints the id of the run.
