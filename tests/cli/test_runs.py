@@ -40,7 +40,7 @@ def test_runs_are_listed_by_filter_and_page(
     assert [item["run_id"] for item in items] == found
 
 
-def test_runs_that_wait_for_people_are_told_from_others(agents: Path) -> None:
+def test_runs_that_wait_for_people_are_found_apart_from_others(agents: Path) -> None:
     for run_id, metadata in (("asks", None), ("plans", {"asks": False})):
         record = treadle.RunRecord(
             run_id=run_id, thread_id="t1", status="waiting", metadata=metadata, created_at=9
