@@ -1,7 +1,7 @@
 """The notices of live values, when the connection or the follower goes away."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ import pytest
 
 from treadle.backends.live import values_in
 from treadle.backends.postgres._live import LiveNotices
+from treadle.backends.postgres._statements import Query
 from treadle.backends.postgres.location import parse_location
 
 
@@ -20,8 +21,8 @@ class _Connection:
         self._said = said
         self.patience: object = None
 
-    def execute(self, _query: str, values: dict[str, str]) -> None:
-        self._said.append(values["payload"])
+    def send(self, queries: Sequence[Query]) -> None:
+        self._said.extend(query.values["payload"] for query in queries if query.values)
         if len(self._said) == 1:
             raise psycopg.OperationalError("the connection is lost")
 

@@ -23,6 +23,7 @@ from treadle.backends.postgres._limits import (
     NOTICE_RETRY_SECONDS,
     NOTICE_SECONDS,
 )
+from treadle.backends.postgres._statements import Query
 from treadle.backends.postgres.connection import Connection, connect
 from treadle.backends.postgres.location import Location
 
@@ -193,6 +194,7 @@ class Channel:
                 return  # the wake-up of `close` may be what was cleared
 
     def _send(self, connection: Connection, payloads: list[str]) -> None:
-        for payload in payloads:
+        if payloads:
             connection.patience = self._patience()
-            connection.execute(NOTIFY, {"channel": self._channel, "payload": payload})
+            values = [{"channel": self._channel, "payload": payload} for payload in payloads]
+            connection.send([Query(NOTIFY, each) for each in values])
