@@ -13,6 +13,7 @@ from treadle import (
     InvalidValue,
     MailboxEntry,
     Message,
+    NotFound,
     NotWaiting,
     RunConflict,
     RunMeta,
@@ -217,3 +218,85 @@ def test_blocking_batches_ask_too() -> None:
         entry = store.mailboxes.load_entry("r")
         assert entry is not None
         assert entry.sender_id == "w"
+
+
+# --- without `await` ------------------------------------------------------------------------------
+
+
+@every_backend
+async def test_a_request_that_is_not_awaited_commits_with_the_batch(store: Store) -> None:
+    """It is written like all else in a batch, in its place, and the results stay with their own."""
+    async with store.batch() as step:
+        first = step.mailboxes.send("boss", 1)
+        asked = step.runs.request(wanted(), Message.user("hi"), sender_id="w", headers={"h": "v"})
+        last = step.mailboxes.send("other", 2)
+        with pytest.raises(RuntimeError, match="when its block has ended"):
+            _ = asked.result
+        assert await store.mailboxes.load_entry("r") is None
+    assert not asked.result.was_known
+    assert (first.result.entry.mailbox_id, last.result.entry.mailbox_id) == ("boss", "other")
+    assert await texts(store) == ["hi"]
+    entry = await store.mailboxes.load_entry("r")
+    assert entry is not None
+    assert (entry.sender_id, entry.headers) == ("w", {"h": "v"})
+    async with store.batch() as step:
+        again = step.runs.request(wanted(), Message.user("hi"))
+        sent = step.mailboxes.send("other", 3)
+    assert again.result.was_known
+    assert sent.result.entry.payload == 3
+    with pytest.raises(RuntimeError, match="read its `result`"):
+        await again
+
+
+@every_backend
+async def test_what_it_may_not_do_fails_the_batch(store: Store) -> None:
+    before = await read_everything(store, BOXES)
+    with pytest.raises(NotWaiting):
+        async with store.batch() as step:
+            step.mailboxes.send("boss", 1)
+            step.runs.request(wanted("r0", resume=(Answer(interrupt_id="none"),)))
+    with pytest.raises(ZeroDivisionError):
+        async with store.batch() as step:
+            step.runs.request(wanted(), Message.user("do it"))
+            raise ZeroDivisionError
+    assert await read_everything(store, BOXES) == before
+
+
+async def test_a_batch_whose_commit_has_failed_looks_again(store: Store) -> None:
+    batch = store.batch()
+    with pytest.raises(NotFound):
+        async with batch as step:
+            asked = step.runs.request(wanted(), Message.user("hi"))
+            step.threads.append("other", Message.user("hi"))
+    await store.runs.request(wanted(), Message.user("hi"))
+    await store.threads.create(Thread(id="other"))
+    async with batch:
+        pass
+    assert asked.result.was_known
+    assert await texts(store) == await texts(store, "other") == ["hi"]
+
+
+async def test_a_batch_that_asks_and_is_never_entered_warns(store: Store) -> None:
+    with pytest.warns(RuntimeWarning, match="never entered"):
+        store.batch().runs.request(wanted())
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["asynchronous", "a plain function"])
+async def test_handlers_need_not_await_it(store: Store, plain: bool) -> None:
+    async def boss(delivery: Delivery) -> None:
+        async with delivery.batch() as step:
+            step.runs.request(wanted(), Message.user("a part"))
+
+    def plain_boss(delivery: Delivery) -> None:
+        with delivery.batch() as step:
+            step.runs.request(wanted(), Message.user("a part"))
+
+    await store.mailboxes.send("boss", "work")
+    await Worker(store, plain_boss if plain else boss, mailbox_id="boss").run(while_due=True)
+    assert await texts(store) == ["a part"]
+
+
+async def test_a_write_of_a_batch_that_is_awaited_says_what_to_do(store: Store) -> None:
+    with pytest.raises(RuntimeError, match=r"leave out `await`: Send .* is a write of a batch"):
+        async with store.batch() as step:
+            await step.mailboxes.send("m", 1)

@@ -70,7 +70,7 @@ def test_a_write_that_is_left_until_the_interpreter_ends_still_warns(tmp_path: P
 async def test_a_write_of_a_batch_is_not_awaited(store: Store) -> None:
     async with store.batch() as step:
         write = step.threads.create(Thread(id="t"))
-        with pytest.raises(RuntimeError, match=r"when the block of the batch has ended, read its"):
+        with pytest.raises(RuntimeError, match=r"leave out `await`: CreateThread 't'"):
             await write
     assert write.result.version == 0
 

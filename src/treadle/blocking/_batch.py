@@ -1,5 +1,6 @@
 """A batch in blocking code."""
 
+from collections.abc import Mapping
 from types import TracebackType
 
 import treadle
@@ -23,7 +24,12 @@ class BatchRuns(RunWrites):
         self._portal = portal
 
     def request(
-        self, request: RunRequest, /, *messages: Message, sender_id: str | None = None
+        self,
+        request: RunRequest,
+        /,
+        *messages: Message,
+        sender_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> RequestedRun:
         """Request a run in the commit of the batch, as `request` of the batches of `treadle.Store`.
 
@@ -32,7 +38,8 @@ class BatchRuns(RunWrites):
                 block.
             InvalidId, InvalidValue: as for `Runs.request`.
         """
-        return self._portal.call(self._runs.request(request, *messages, sender_id=sender_id))
+        asked = self._runs.request(request, *messages, sender_id=sender_id, headers=headers)
+        return self._portal.call(asked)
 
 
 class Batch:

@@ -1,6 +1,6 @@
 """Written by `make twin` from `treadle.store.runs`: change that, not this."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from treadle.blocking._portal import Portal
@@ -151,6 +151,7 @@ class Runs(RunWrites):
         repeats_answers: bool = False,
         only_user: bool = False,
         sender_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> RequestedRun:
         """Request a run: append what somebody says, and send the request, in one commit.
 
@@ -174,6 +175,8 @@ class Runs(RunWrites):
                 those that the thread lacks, it gets what a user says: texts and files of messages
                 of the user. Those of the assistant, the system and tools are left out.
             sender_id: who asks, for the entry's `sender_id`.
+            headers: texts by their names for the entry, such as the context of a trace; see
+                `MailboxWrites.send`.
 
         Raises:
             AlreadyExists: another thread has the run, or an entry that does not request it has the
@@ -191,6 +194,7 @@ class Runs(RunWrites):
                 repeats_answers=repeats_answers,
                 only_user=only_user,
                 sender_id=sender_id,
+                headers=headers,
             )
         )
 
@@ -204,6 +208,7 @@ class Runs(RunWrites):
         message: Message | None = None,
         next_run_id: str | None = None,
         sender_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> AnsweredRun:
         """Answer a run that waits, once, in one commit.
 
@@ -229,6 +234,8 @@ class Runs(RunWrites):
                 answer with the same id writes nothing.
             sender_id: who answers: `answered_by` of the run's record, and the `sender_id` of the
                 entry of the run that brings the answers.
+            headers: texts by their names for that entry, such as the context of a trace. An entry
+                that goes on after a message has the headers that it was sent with.
 
         Raises:
             NotFound: the run does not exist.
@@ -246,6 +253,7 @@ class Runs(RunWrites):
                 message=message,
                 next_run_id=next_run_id,
                 sender_id=sender_id,
+                headers=headers,
             )
         )
 

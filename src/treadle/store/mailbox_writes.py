@@ -1,7 +1,6 @@
 """Writes to mailboxes, as a user of a store or of a batch sees them."""
 
 from collections.abc import Collection, Mapping
-from typing import cast
 
 from treadle.clock import new_id, new_token
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Hold, Nack, Release, claim_of
@@ -30,7 +29,7 @@ from treadle.core.mailboxes import (
 )
 from treadle.core.queries import as_optional_tuple
 from treadle.core.taking import Take
-from treadle.errors import InvalidValue
+from treadle.store.run_arguments import texts_of
 from treadle.store.writes import NewWrite, Write
 
 
@@ -93,7 +92,7 @@ class MailboxWrites:
             entry_id=new_id() if entry_id is None else entry_id,
             mailbox_id=mailbox_id,
             payload=_plain(payload),
-            headers=_texts(headers),
+            headers=texts_of(headers, "send.headers"),
             dedupe_key=dedupe_key,
             priority=priority,
             delay_ms=delay_ms,
@@ -442,17 +441,3 @@ class MailboxWrites:
 def _plain(payload: Json) -> Json:
     """Return the JSON of a value of Treadle's; anything else is checked with its command."""
     return to_plain(checked(payload, "send.payload")) if isinstance(payload, Model) else payload
-
-
-def _texts(headers: object) -> dict[str, str]:
-    """Return headers as the command has them; the command checks what is in them.
-
-    Raises:
-        InvalidValue: they are not a mapping.
-    """
-    if headers is None:
-        return {}
-    if not isinstance(headers, Mapping):
-        reason = f"it must be a mapping of names to texts, not a {type(headers).__name__}"
-        raise InvalidValue("send.headers", reason)
-    return dict(cast("Mapping[str, str]", headers))

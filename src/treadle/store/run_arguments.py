@@ -1,6 +1,7 @@
 """The checks of what `Runs.request` and `Runs.answer` are given, before anything is read."""
 
-from typing import cast
+from collections.abc import Mapping
+from typing import NamedTuple, cast
 
 from treadle.core.codec import checked
 from treadle.core.ids import check_ids
@@ -8,6 +9,13 @@ from treadle.core.mailbox_commands import Send
 from treadle.core.messages import Message
 from treadle.core.run_requests import Answer, RunRequest
 from treadle.errors import InvalidValue, shorten
+
+
+class Sender(NamedTuple):
+    """Who asks or answers, and what goes with the entry beside its payload."""
+
+    id: str | None
+    headers: Mapping[str, str]
 
 
 def checked_request(request: object) -> RunRequest:
@@ -47,14 +55,31 @@ def check_flag(value: object, where: str) -> None:
         raise InvalidValue(where, f"it must be True or False, not {shorten(value)}")
 
 
-def check_sender(sender_id: object, where: str) -> None:
-    """Refuse what an entry cannot have as its sender.
+def checked_sender(sender_id: object, headers: object, where: str) -> Sender:
+    """Return who sends an entry, and its headers, checked and copied.
 
     Raises:
-        InvalidValue: it is not a text.
+        InvalidValue: the sender is not a text, or the headers are none that an entry can have.
     """
     sender = cast("str | None", sender_id)
-    checked(Send(entry_id="any", mailbox_id="any", payload=None, sender_id=sender), where)
+    texts = texts_of(headers, f"{where}.headers")
+    entry = Send(entry_id="any", mailbox_id="any", payload=None, sender_id=sender, headers=texts)
+    checked(entry, where)
+    return Sender(sender, texts)
+
+
+def texts_of(headers: object, where: str) -> dict[str, str]:
+    """Return headers as a command has them; the command checks what is in them.
+
+    Raises:
+        InvalidValue: they are not a mapping.
+    """
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping):
+        reason = f"it must be a mapping of names to texts, not a {type(headers).__name__}"
+        raise InvalidValue(where, reason)
+    return dict(cast("Mapping[str, str]", headers))
 
 
 def checked_answers(answers: object) -> tuple[Answer, ...]:

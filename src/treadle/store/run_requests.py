@@ -50,6 +50,7 @@ from treadle.errors import (
     RunConflict,
     shorten,
 )
+from treadle.store.run_arguments import Sender
 
 RECENT = 200
 """How many of the last messages of a thread are searched for those of a request."""
@@ -79,7 +80,7 @@ class RunRequests:
         removes_rest: bool = False,
         repeats_answers: bool = False,
         only_user: bool = False,
-        sender_id: str | None = None,
+        sender: Sender,
     ) -> RequestedRun:
         """Append what is new, and send the request, in one batch; see `Runs.request`.
 
@@ -93,7 +94,7 @@ class RunRequests:
             RunConflict: the run that an answer names does not wait.
         """
         messages = named(messages, wanted.run_id)
-        options = (removes_rest, repeats_answers, only_user, sender_id)
+        options = (removes_rest, repeats_answers, only_user, sender)
         for _ in range(ATTEMPTS - 1):
             with suppress(AlreadyExists, RunConflict, NotFound):  # somebody was faster: look again
                 return await self._request(wanted, messages, *options)
@@ -105,7 +106,7 @@ class RunRequests:
         answers: Answer | Sequence[Answer],
         message: Message | None,
         next_run_id: str,
-        sender_id: str | None,
+        sender: Sender,
     ) -> AnsweredRun:
         """Answer a run that waits, in one batch.
 
@@ -114,7 +115,7 @@ class RunRequests:
             answers: the answers to some of its questions, or one for all of them.
             message: what the thread gets.
             next_run_id: the id of the run that brings the answers.
-            sender_id: who answers, for the entry of that run.
+            sender: who answers, for the entry of that run.
 
         Raises:
             NotFound: there is no such run.
@@ -122,7 +123,7 @@ class RunRequests:
             InvalidValue: it does not ask what an answer answers.
             AlreadyExists: something else has the id `next_run_id`.
         """
-        given = (run_id, answers, message, next_run_id, sender_id)
+        given = (run_id, answers, message, next_run_id, sender)
         for _ in range(ATTEMPTS - 1):
             try:
                 return await self._answer(*given)
@@ -138,7 +139,7 @@ class RunRequests:
         answers: Answer | Sequence[Answer],
         message: Message | None,
         next_run_id: str,
-        sender_id: str | None,
+        sender: Sender,
     ) -> AnsweredRun:
         run, next_entry = await self._read(LoadRun(run_id=run_id), LoadEntry(entry_id=next_run_id))
         if run is None:
@@ -151,7 +152,7 @@ class RunRequests:
         [wait] = await self._waits(run.thread_id, [run])
         if not wait.takes_requests:
             said = message or Message(role="user", content=_text_of(given[0]))
-            return AnsweredRun(run=await self._answer_by_message(run, wait, said, sender_id))
+            return AnsweredRun(run=await self._answer_by_message(run, wait, said, sender.id))
         wanted = RunRequest(
             agent_id=run.agent_id,
             thread_id=run.thread_id,
@@ -160,14 +161,14 @@ class RunRequests:
             resume=given,
         )
         messages = [] if message is None else [message]
-        asked = await self.request(wanted, messages, sender_id=sender_id)
+        asked = await self.request(wanted, messages, sender=sender)
         [now] = await self._read(LoadRun(run_id=run_id))
         return AnsweredRun(run=now or run, request=asked)
 
     # --- requests ---------------------------------------------------------------------------------
 
     async def plan(
-        self, wanted: RunRequest, messages: Sequence[Message], sender_id: str | None
+        self, wanted: RunRequest, messages: Sequence[Message], sender: Sender
     ) -> tuple[RequestedRun, Commands]:
         """Return what requests a run, for a batch of the caller's; nothing if it was known.
 
@@ -179,7 +180,7 @@ class RunRequests:
         """
         named_messages = named(messages, wanted.run_id)
         return await self._plan(
-            wanted, named_messages, False, repeats_answers=False, only_user=False, by=sender_id
+            wanted, named_messages, False, repeats_answers=False, only_user=False, sender=sender
         )
 
     async def _request(
@@ -189,7 +190,7 @@ class RunRequests:
         removes_rest: bool,
         repeats_answers: bool,
         only_user: bool,
-        sender_id: str | None,
+        sender: Sender,
     ) -> RequestedRun:
         asked, commands = await self._plan(
             wanted,
@@ -197,7 +198,7 @@ class RunRequests:
             removes_rest,
             repeats_answers=repeats_answers,
             only_user=only_user,
-            by=sender_id,
+            sender=sender,
         )
         if not commands:
             return asked
@@ -216,7 +217,7 @@ class RunRequests:
         *,
         repeats_answers: bool,
         only_user: bool,
-        by: str | None,
+        sender: Sender,
     ) -> tuple[RequestedRun, Commands]:
         thread_id = wanted.thread_id
         summary, earlier = await self._read(
@@ -250,8 +251,8 @@ class RunRequests:
             CheckRun(run_id=wanted.run_id, thread_id=thread_id),
             *([_create(wanted)] if summary is None else cuts),
             *_append(thread_id, of_run(new, wanted.run_id)),
-            *ends_of(thread_id, waits, by),
-            _send(with_messages(wanted, new, messages, page), by, waits),
+            *ends_of(thread_id, waits, sender.id),
+            _send(with_messages(wanted, new, messages, page), sender, waits),
         )
 
     async def _find_answered(
@@ -441,13 +442,14 @@ def _append(thread_id: str, messages: Sequence[Message]) -> list[AppendThread]:
     return [AppendThread(thread_id=thread_id, changes=changes)]
 
 
-def _send(wanted: RunRequest, sender_id: str | None, waits: Sequence[Wait]) -> Send:
+def _send(wanted: RunRequest, sender: Sender, waits: Sequence[Wait]) -> Send:
     """The entry of a request; that of an answer follows the entry that goes on."""
     return Send(
         mailbox_id=wanted.thread_id,
         entry_id=wanted.run_id,
         payload=to_plain(wanted),
-        sender_id=sender_id,
+        headers=dict(sender.headers),
+        sender_id=sender.id,
         follows=next((wait.entry_id for wait in waits if wait.entry_id is not None), None),
     )
 

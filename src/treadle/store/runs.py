@@ -1,6 +1,7 @@
 """Runs, as a user of a store sees them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 from treadle.backends.base import Backend
@@ -34,13 +35,13 @@ from treadle.errors import InvalidValue
 from treadle.store.run_arguments import (
     check_flag,
     check_message,
-    check_sender,
     checked_answer,
     checked_answers,
     checked_request,
+    checked_sender,
 )
 from treadle.store.run_requests import RunRequests
-from treadle.store.writes import NewWrite, Write
+from treadle.store.writes import NewPlanned, NewWrite, Planned, Write
 
 
 class RunWrites:
@@ -164,19 +165,29 @@ class RunWrites:
 class BatchRuns(RunWrites):
     """Writes to runs in a batch, and requests for runs that commit with it."""
 
-    def __init__(self, write: NewWrite, runs: "Runs") -> None:
+    def __init__(self, write: NewWrite, plan: NewPlanned, runs: "Runs") -> None:
         super().__init__(write)
+        self._plan = plan
         self._requests = runs._requests  # pyright: ignore[reportPrivateUsage] - of this module
 
-    async def request(
-        self, request: RunRequest, /, *messages: Message, sender_id: str | None = None
-    ) -> RequestedRun:
+    def request(
+        self,
+        request: RunRequest,
+        /,
+        *messages: Message,
+        sender_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Planned[RequestedRun]:
         """Request a run in the commit of the batch, such as an agent that asks another one.
 
-        It reads the store now, and adds to the batch what `Runs.request` would commit. A run that
-        was requested before adds nothing, so a handler that is tried again requests it once. If
-        another process requests the run between the read and the commit, the batch fails, and its
-        next try finds the request. In a handler that is a plain function, it is
+        When the block ends, it reads the store, and adds to the batch what `Runs.request` would
+        commit. A run that was requested before adds nothing, so a handler that is tried again
+        requests it once. If another process requests the run between the read and the commit, the
+        batch fails, and its next try finds the request.
+
+        Like a write, it need not be awaited: `requested = step.runs.request(…)` has
+        `requested.result` after the block. Awaited, it reads at once, and gives its result in the
+        block; in a handler that is a plain function, that is
         `delivery.call(step.runs.request(…))`.
 
         It does not see what the batch writes: leave it to this call to create the thread.
@@ -185,20 +196,18 @@ class BatchRuns(RunWrites):
             request: as for `Runs.request`.
             messages: as for `Runs.request`.
             sender_id: who asks, for the entry's `sender_id`.
+            headers: as for `Runs.request`.
 
         Raises:
-            AlreadyExists, NotWaiting, RunConflict: as for `Runs.request`, also at the end of the
-                block.
+            AlreadyExists, NotWaiting, RunConflict: as for `Runs.request`, at the end of the block,
+                or where it is awaited.
             InvalidId, InvalidValue: as for `Runs.request`.
         """
         wanted = checked_request(request)
         for number, message in enumerate(messages):
             check_message(message, f"request.messages[{number}]")
-        check_sender(sender_id, "request")
-        asked, commands = await self._requests.plan(wanted, messages, sender_id)
-        for command in commands:
-            self._write(command)
-        return asked
+        sender = checked_sender(sender_id, headers, "request")
+        return self._plan(partial(self._requests.plan, wanted, messages, sender))
 
 
 class Runs(RunWrites):
@@ -218,6 +227,7 @@ class Runs(RunWrites):
         repeats_answers: bool = False,
         only_user: bool = False,
         sender_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> RequestedRun:
         """Request a run: append what somebody says, and send the request, in one commit.
 
@@ -241,6 +251,8 @@ class Runs(RunWrites):
                 those that the thread lacks, it gets what a user says: texts and files of messages
                 of the user. Those of the assistant, the system and tools are left out.
             sender_id: who asks, for the entry's `sender_id`.
+            headers: texts by their names for the entry, such as the context of a trace; see
+                `MailboxWrites.send`.
 
         Raises:
             AlreadyExists: another thread has the run, or an entry that does not request it has the
@@ -256,14 +268,14 @@ class Runs(RunWrites):
         check_flag(removes_rest, "request.removes_rest")
         check_flag(repeats_answers, "request.repeats_answers")
         check_flag(only_user, "request.only_user")
-        check_sender(sender_id, "request")
+        sender = checked_sender(sender_id, headers, "request")
         return await self._requests.request(
             wanted,
             messages,
             removes_rest=removes_rest,
             repeats_answers=repeats_answers,
             only_user=only_user,
-            sender_id=sender_id,
+            sender=sender,
         )
 
     async def answer(
@@ -276,6 +288,7 @@ class Runs(RunWrites):
         message: Message | None = None,
         next_run_id: str | None = None,
         sender_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> AnsweredRun:
         """Answer a run that waits, once, in one commit.
 
@@ -301,6 +314,8 @@ class Runs(RunWrites):
                 answer with the same id writes nothing.
             sender_id: who answers: `answered_by` of the run's record, and the `sender_id` of the
                 entry of the run that brings the answers.
+            headers: texts by their names for that entry, such as the context of a trace. An entry
+                that goes on after a message has the headers that it was sent with.
 
         Raises:
             NotFound: the run does not exist.
@@ -318,9 +333,9 @@ class Runs(RunWrites):
             raise InvalidValue("answer.answers", "give them or a payload, not both")
         if message is not None:
             check_message(message, "answer.message")
-        check_sender(sender_id, "answer")
+        sender = checked_sender(sender_id, headers, "answer")
         next_id = new_id() if next_run_id is None else check_id("run", next_run_id)
-        return await self._requests.answer(run_id, given or every, message, next_id, sender_id)
+        return await self._requests.answer(run_id, given or every, message, next_id, sender)
 
     async def load(self, run_id: str) -> RunRecord | None:
         """Read a run; None if it does not exist."""
