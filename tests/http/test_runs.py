@@ -269,3 +269,28 @@ async def test_a_withdraw_that_finds_nothing_names_the_key(admin: httpx.AsyncCli
     answer = await admin.post("/v1/mailboxes/m/withdraw", json={"dedupe_key": "the-key"})
     assert answer.status_code == 404
     assert "the-key" in answer.json()["error"]
+
+
+async def test_a_run_that_was_requested_says_that_it_has_not_begun(store: Store) -> None:
+    for owner in ("ann", "bob"):
+        wanted = treadle.RunRequest(
+            agent_id="helper", thread_id=f"of {owner}", run_id=f"r-{owner}", resource_id=owner
+        )
+        await store.runs.request(wanted, Message.user("hi"))
+    await store.mailboxes.send("of ann", 1, entry_id="other")
+    async with (
+        client_of(store, treadle.http.user("ann")) as client,
+        client_of(store, treadle.http.admin("ops")) as admin,
+    ):
+        for browser in (client, admin):
+            missing = await browser.get("/v1/runs/r-ann")
+            assert (missing.status_code, missing.json()["code"]) == (404, "run_not_begun")
+            assert "its entry is queued" in missing.json()["error"]
+            entry = await browser.get("/v1/entries/r-ann")
+            assert entry.json()["payload"]["agent_id"] == "helper"
+        for run_id in ("r-bob", "other", "nothing"):
+            missing = await client.get(f"/v1/runs/{run_id}")
+            assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+        assert (await admin.get("/v1/runs/r-bob")).json()["code"] == "run_not_begun"
+        await store.runs.upsert(RunRecord(run_id="r-ann", thread_id="of ann"))
+        assert (await client.get("/v1/runs/r-ann")).json()["run_id"] == "r-ann"

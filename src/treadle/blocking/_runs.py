@@ -258,7 +258,12 @@ class Runs(RunWrites):
         )
 
     def load(self, run_id: str) -> RunRecord | None:
-        """Read a run; None if it does not exist."""
+        """Read a run; None if it does not exist.
+
+        A run that was requested has no record until a worker begins it. Until then its entry, which
+        has the run's id, says what is asked for and whether it waits: `Mailboxes.load_entry`,
+        `RunRequest.of`, `Mailboxes.explain`.
+        """
         return self._portal.call(self._reads.load(run_id))
 
     def list(

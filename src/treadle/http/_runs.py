@@ -20,12 +20,13 @@ from treadle.core.run_queries import (
     RunStats,
     SearchRuns,
 )
+from treadle.core.run_waits import asks_for_run
 from treadle.core.runs import RunOrigin, RunPage, RunRecord, RunStatus, is_active
 from treadle.core.usage import SumUsage, UsageReport
 from treadle.errors import InvalidValue, NotFound, RunConflict
 from treadle.http._call import Call
 from treadle.http._errors import Refused
-from treadle.http._handlers import ask, ask_for, commit
+from treadle.http._handlers import ask, commit
 from treadle.http._operation import Operation
 from treadle.http._output import answer
 from treadle.http._owners import (
@@ -40,6 +41,8 @@ from treadle.http._owners import (
 )
 from treadle.http._responses import no_content
 
+NOT_BEGUN = "run_not_begun"
+"""The code of the answer about a run that was asked for, and has no record yet."""
 _ORIGINS: dict[str, RunOrigin] = {
     "user": "user",
     "subagent": "subagent",
@@ -186,11 +189,11 @@ async def _delete(call: Call) -> Response:
     return no_content()
 
 
-async def _restrict_cancel(call: Call, own: str) -> Call:
+async def _restrict_run_or_entry(call: Call, own: str) -> Call:
     """The id may be that of a run or of an entry, as in tirea."""
     run_id = call.ids["run_id"]
     (run,) = await call.store.read(LoadRun(run_id=run_id))
-    # As `_cancel`: an entry with the id of another's run must not open that run.
+    # As `cancel_run`: an entry with the id of another's run must not open that run.
     require = require_own_entry if run is None else require_own_run
     try:
         await require(call.store, run_id, own)
@@ -199,9 +202,29 @@ async def _restrict_cancel(call: Call, own: str) -> Call:
     return call
 
 
-_RUN_OR_ENTRY = OwnerRule(
-    text="the run or the entry must be yours", apply=_restrict_cancel, ids=("run_id",)
+RUN_OR_ENTRY = OwnerRule(
+    text="the run or the entry must be yours", apply=_restrict_run_or_entry, ids=("run_id",)
 )
+
+
+async def load_run(call: Call, run_id: str) -> RunRecord:
+    """Return the record of a run.
+
+    Raises:
+        NotFound: there is none.
+        Refused: nor is there one yet, because no worker has begun what an entry asks for.
+    """
+    run, entry = await call.store.read(LoadRun(run_id=run_id), LoadEntry(entry_id=run_id))
+    if run is not None:
+        return run
+    if entry is None or not asks_for_run(entry):
+        raise NotFound("run", run_id)
+    reason = f"run {run_id!r} has no record, as no worker has begun it; its entry is {entry.status}"
+    raise Refused(404, NOT_BEGUN, f"{reason}; load the entry, which has the same id")
+
+
+async def _load(call: Call) -> Response:
+    return answer(call, await load_run(call, call.ids["run_id"]))
 
 
 async def cancel_run(call: Call, run_id: str) -> None:
@@ -331,10 +354,13 @@ OPERATIONS = (
         path="/v1/runs/{run_id}",
         summary="Load a run.",
         action="read",
-        owner=OWN_RUN,
-        query=LoadRun,
+        owner=RUN_OR_ENTRY,
         answers={200: RunRecord},
-        handle=ask_for("run", "run_id"),
+        handle=_load,
+        details=(
+            "404 with the code `run_not_begun`: it was asked for, and no worker has begun it. The"
+            " entry that asks for it has the same id, and says why it waits."
+        ),
     ),
     Operation(
         method="PUT",
@@ -361,7 +387,7 @@ OPERATIONS = (
         path="/v1/runs/{run_id}/cancel",
         summary="Cancel a run, by its id or by that of the entry it works on.",
         action="cancel",
-        owner=_RUN_OR_ENTRY,
+        owner=RUN_OR_ENTRY,
         answers={202: CancelRequested},
         handle=_cancel,
         details=(

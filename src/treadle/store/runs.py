@@ -338,7 +338,12 @@ class Runs(RunWrites):
         return await self._requests.answer(run_id, given or every, message, next_id, sender)
 
     async def load(self, run_id: str) -> RunRecord | None:
-        """Read a run; None if it does not exist."""
+        """Read a run; None if it does not exist.
+
+        A run that was requested has no record until a worker begins it. Until then its entry, which
+        has the run's id, says what is asked for and whether it waits: `Mailboxes.load_entry`,
+        `RunRequest.of`, `Mailboxes.explain`.
+        """
         return await self._backend.read(check_query(LoadRun(run_id=run_id), "load"))
 
     async def list(  # noqa: PLR0913

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.http.dashboard.conftest import See
-from treadle import Message, RunMeta, RunRecord, Thread, ThreadChangeSet
+from treadle import Message, RunMeta, RunRecord, RunRequest, Thread, ThreadChangeSet
 from treadle import http as treadle_http
 from treadle.clock import system_clock
 from treadle.core.usage import Usage
@@ -212,3 +212,18 @@ def test_the_highest_column_fills_the_chart(most: int) -> None:
     heights = [round(bar.input_height + bar.output_height, 1) for bar in chart.items]
     assert heights == [0, HEIGHT if most else 0, 0]
     assert [bar.usage.key for bar in chart.items] == days
+
+
+async def test_a_run_that_has_not_begun_is_shown_by_its_entry(
+    store: Store, admin: httpx.AsyncClient
+) -> None:
+    for number in (1, 2):
+        wanted = RunRequest(agent_id="helper", thread_id="t", run_id=f"r{number}")
+        await store.runs.request(wanted, Message.user("hi"))
+    await store.mailboxes.send("t", 1)
+    await store.runs.upsert(RunRecord(run_id="r2", thread_id="t"))
+    tab = (await admin.get("/threads/t/runs")).text
+    assert re.findall(r'no worker has begun <a[^>]*href="/runs/([^"]+)"', tab) == ["r1"]
+    page = await admin.get("/runs/r1")
+    assert (page.status_code, page.headers["location"]) == (303, "/entries/r1")
+    assert (await admin.get("/runs/nothing")).status_code == 404

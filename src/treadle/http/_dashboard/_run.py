@@ -14,13 +14,19 @@ from treadle.http._dashboard._run_tree import tree_of
 from treadle.http._errors import Refused
 from treadle.http._operation import Operation
 from treadle.http._owners import OWN_RUN
-from treadle.http._runs import cancel_run
+from treadle.http._runs import NOT_BEGUN, RUN_OR_ENTRY, cancel_run, load_run
 
 _MESSAGES = 20
 
 
 async def _show(call: Call) -> Response:
-    run = await _load(call)
+    run_id = call.ids["run_id"]
+    try:
+        run = await load_run(call, run_id)
+    except Refused as refused:
+        if refused.code != NOT_BEGUN:
+            raise
+        return redirect(call, "entries", run_id)  # it says why no worker has begun
     page = await _messages(call, run)
     return render(
         call,
@@ -73,9 +79,9 @@ OPERATIONS = (
     Operation(
         method="GET",
         path="/runs/{run_id}",
-        summary="Show a run, its messages, and the tree of runs that it belongs to.",
+        summary="Show a run and its tree of runs; or its entry, if it has not begun.",
         action="read",
-        owner=OWN_RUN,
+        owner=RUN_OR_ENTRY,
         handle=_show,
     ),
     Operation(

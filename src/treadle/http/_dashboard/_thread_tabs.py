@@ -8,7 +8,9 @@ from starlette.responses import Response
 
 from treadle.core.limits import Bound
 from treadle.core.mailbox_queries import SearchEntries
-from treadle.core.run_queries import SearchRuns
+from treadle.core.run_queries import LoadRun, SearchRuns
+from treadle.core.run_requests import record_of, request_in
+from treadle.core.runs import RunRecord
 from treadle.core.thread_queries import ListDeltas
 from treadle.core.threads import ThreadDelta
 from treadle.errors import NotFound, PatchError
@@ -74,7 +76,28 @@ async def _show_runs(call: Call) -> Response:
     about, page = await read_thread(
         call, SearchRuns(thread_id=call.ids["thread_id"], after=query.after, limit=_PAGE)
     )
-    return render_thread(call, "thread_runs.html", about, page=page, after=query.after)
+    requested = await _not_begun(call) if query.after is None else []
+    return render_thread(
+        call, "thread_runs.html", about, page=page, requested=requested, after=query.after
+    )
+
+
+async def _not_begun(call: Call) -> list[RunRecord]:
+    """The runs that entries of the thread's mailbox ask for, and that have no record yet."""
+    (found,) = await call.store.read(
+        SearchEntries(
+            mailbox_id=call.ids["thread_id"],
+            statuses=("queued", "claimed"),
+            order="asc",
+            limit=_PAGE,
+        )
+    )
+    asked = [(entry, request_in(entry)) for entry in found.items]
+    records = [record_of(each, entry.entry_id) for entry, each in asked if each is not None]
+    if not records:
+        return []
+    known = await call.store.read(*(LoadRun(run_id=each.run_id) for each in records))
+    return [each for each, run in zip(records, known, strict=True) if run is None]
 
 
 async def _show_mailbox(call: Call) -> Response:
