@@ -20,7 +20,7 @@ from treadle.core.run_queries import (
     RunStats,
     SearchRuns,
 )
-from treadle.core.run_waits import asks_for_run
+from treadle.core.run_waits import requests_run
 from treadle.core.runs import RunOrigin, RunPage, RunRecord, RunStatus, is_active
 from treadle.core.usage import SumUsage, UsageReport
 from treadle.errors import InvalidValue, NotFound, RunConflict
@@ -42,7 +42,7 @@ from treadle.http._owners import (
 from treadle.http._responses import no_content
 
 NOT_BEGUN = "run_not_begun"
-"""The code of the answer about a run that was asked for, and has no record yet."""
+"""The code of the answer about a run that was requested, and has no record yet."""
 _ORIGINS: dict[str, RunOrigin] = {
     "user": "user",
     "subagent": "subagent",
@@ -212,12 +212,12 @@ async def load_run(call: Call, run_id: str) -> RunRecord:
 
     Raises:
         NotFound: there is none.
-        Refused: nor is there one yet, because no worker has begun what an entry asks for.
+        Refused: nor is there one yet, because no worker has begun what was requested.
     """
     run, entry = await call.store.read(LoadRun(run_id=run_id), LoadEntry(entry_id=run_id))
     if run is not None:
         return run
-    if entry is None or not asks_for_run(entry):
+    if entry is None or not requests_run(entry):
         raise NotFound("run", run_id)
     reason = f"run {run_id!r} has no record, as no worker has begun it; its entry is {entry.status}"
     raise Refused(404, NOT_BEGUN, f"{reason}; load the entry, which has the same id")
@@ -358,8 +358,8 @@ OPERATIONS = (
         answers={200: RunRecord},
         handle=_load,
         details=(
-            "404 with the code `run_not_begun`: it was asked for, and no worker has begun it. The"
-            " entry that asks for it has the same id, and says why it waits."
+            "404 with the code `run_not_begun`: it was requested, and no worker has begun it. The"
+            " entry with the request has the same id, and says why it waits."
         ),
     ),
     Operation(

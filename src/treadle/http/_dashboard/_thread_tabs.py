@@ -83,7 +83,7 @@ async def _show_runs(call: Call) -> Response:
 
 
 async def _not_begun(call: Call) -> list[RunRecord]:
-    """The runs that entries of the thread's mailbox ask for, and that have no record yet."""
+    """The runs that are requested in the thread's mailbox, and that have no record yet."""
     (found,) = await call.store.read(
         SearchEntries(
             mailbox_id=call.ids["thread_id"],
