@@ -11,6 +11,7 @@ from treadle.core.mailboxes import MailboxEntry, MailboxRows, is_terminal
 from treadle.core.read_set import ReadSet
 from treadle.core.runs import ANSWERED, RunRecord, RunRows
 from treadle.core.threads import ThreadRows
+from treadle.core.turns import merged
 from treadle.errors import AlreadyExists, InvalidValue, NotFound, RunConflict, shorten
 
 
@@ -146,6 +147,8 @@ class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
     """
     thread_id: ThreadId | None = None
     """Only if the run belongs to this thread; None: whichever it belongs to."""
+    merged_into: RunId | None = None
+    """The run became a part of this one: it is done with it, as "merged", however far it was."""
     first: RunRecord | None = None
     """The record that is put before, if the run has none.
 
@@ -181,6 +184,8 @@ class CountTokens(TimedCommand[bool], frozen=True, kw_only=True):
             input_tokens=max(run.input_tokens, self.input_tokens),
             output_tokens=max(run.output_tokens, self.output_tokens),
         )
+        if self.merged_into is not None:
+            counted = merged(counted, self.merged_into)
         if counted != known:
             rows.runs.put(self.run_id, msgspec.structs.replace(counted, updated_at=now))
         return True

@@ -8,6 +8,8 @@ result right after its call.
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from treadle.core.messages import Message, ToolCall
 from treadle.core.runs import RunRecord
 
@@ -151,6 +153,18 @@ def call_of(
                 result = results.of_calls.get(_Place(position, number))
                 return call, None if result is None else messages[result]
     return None
+
+
+def merged(run: RunRecord, whole: str) -> RunRecord:
+    """Return the record of a run that became a part of another one."""
+    return msgspec.structs.replace(
+        run,
+        status="done",
+        termination_code=MERGED,
+        termination_detail=f"it became a part of run {whole}",
+        metadata={"merged_into": whole},
+        has_answer=False,
+    )
 
 
 def whole_of(run: RunRecord) -> str | None:

@@ -12,7 +12,9 @@ from treadle.core.codec import check_integer
 from treadle.core.commands import AnyCommand, Commands, Receipt
 from treadle.core.mailbox_pauses import Pause
 from treadle.core.mailboxes import MailboxEntry
+from treadle.core.run_commands import UpsertRun
 from treadle.core.taking import Take
+from treadle.core.thread_commands import AppendThread
 from treadle.core.threads import ThreadHead
 from treadle.store.batch import Batch, Commit
 from treadle.store.runs import Runs
@@ -245,7 +247,10 @@ class Delivery:
         given = _settlements(commands, held)
         left = [lease for lease in held if lease not in dict(given)]
         added = _added(left, end)
-        fences = [Hold(entry_id=each.entry_id, claim_token=each.claim_token) for each in held]
+        fences = [
+            *(Hold(entry_id=each.entry_id, claim_token=each.claim_token) for each in held),
+            *_checks_of(attempt.first, commands),
+        ]
         last = [*with_ends([*given, *added]), *(settlement for _, settlement in added)]
         deadline = held[0].deadline
         with settling([*given, *added]):
@@ -301,6 +306,22 @@ def _settlements(commands: Commands, leases: Sequence[Lease]) -> Ends:
         for command in commands
         if isinstance(command, SETTLEMENTS) and (lease := of_entries.pop(command.entry_id, None))
     ]
+
+
+def _checks_of(lease: Lease, commands: Commands) -> Commands:
+    """Return the check of the run of a turn, if commands write to it."""
+    check = lease.check
+    return () if check is None or check.run_id not in map(_run_written_by, commands) else (check,)
+
+
+def _run_written_by(command: AnyCommand) -> str | None:
+    match command:
+        case AppendThread(changes=changes):
+            return changes.run_id
+        case UpsertRun(run=run):
+            return run.run_id
+        case _:
+            return None
 
 
 def _runs_on(loop: asyncio.AbstractEventLoop) -> bool:

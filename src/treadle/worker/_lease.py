@@ -8,6 +8,7 @@ from treadle.backends.cancellation import finished
 from treadle.core.claims import Settlement, claim_of
 from treadle.core.commands import Commands
 from treadle.core.mailboxes import MailboxEntry
+from treadle.core.run_commands import CheckRun
 from treadle.worker._clock import WorkerClock, wait
 
 T = TypeVar("T")
@@ -36,6 +37,8 @@ class Lease:
         """What is committed together with its ack."""
         self.with_end: Commands = ()
         """What is committed together with any other end, and even when the claim is lost."""
+        self.check: CheckRun | None = None
+        """What is checked before a batch of its handler writes to the run that it names."""
         self.after_loss: Callable[[], Awaitable[None]] | None = None
         """What is done once its handler has ended, if the claim was lost."""
         self.refusal: str | None = None

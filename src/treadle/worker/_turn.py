@@ -10,9 +10,9 @@ from treadle.core.codec import Json, to_plain
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import Message, MessageMetadata, ToolCall
 from treadle.core.patches import TrackedPatch
-from treadle.core.run_commands import UpsertRun
+from treadle.core.run_commands import CheckRun, CountTokens
 from treadle.core.run_requests import Answer, Interrupt, RunRequest, record_of
-from treadle.core.runs import RunMeta, RunRecord, RunStatus
+from treadle.core.runs import RunMeta, RunStatus
 from treadle.core.threads import ThreadChangeSet
 from treadle.core.turns import MERGED, NO_RESULT, call_of, history_of, run_of, whole_of
 from treadle.errors import InvalidValue, NotFound
@@ -81,6 +81,7 @@ class Turn:
         """How many entries of the delivery are noted in `_taken`, the first one counted."""
         self._record = TurnRecord(delivery, request)
         self._shown = ShownMessages(delivery, request)
+        leases_of(delivery)[0].check = CheckRun(run_id=request.run_id, thread_id=request.thread_id)
         self._note_taken()
 
     # --- what it is about -------------------------------------------------------------------------
@@ -283,8 +284,8 @@ class Turn:
                 lease.refusal = str(request)
                 continue
             self._taken.append(request)
-            record = _merged_record(request, lease.entry_id, self.request.run_id)
-            lease.with_ack = (UpsertRun(run=record),)
+            if request.run_id != self.request.run_id:
+                lease.with_ack = (_merge(request, lease.entry_id, self.request.run_id),)
         self._noted = len(leases)
         return list(self._taken)
 
@@ -400,11 +401,11 @@ def _that_came_with(request: RunRequest, messages: Iterable[Message]) -> tuple[M
     return tuple(each for each in messages if each.id in ids or run_of(each) == request.run_id)
 
 
-def _merged_record(request: RunRequest, entry_id: str, whole: str) -> RunRecord:
-    return msgspec.structs.replace(
-        record_of(request, entry_id),
-        status="done",
-        termination_code=MERGED,
-        termination_detail=f"it became a part of run {whole}",
-        metadata={"merged_into": whole},
+def _merge(request: RunRequest, entry_id: str, whole: str) -> CountTokens:
+    """Return what merges a run; its tokens of earlier attempts stay."""
+    return CountTokens(
+        run_id=request.run_id,
+        thread_id=request.thread_id,
+        merged_into=whole,
+        first=record_of(request, entry_id),
     )

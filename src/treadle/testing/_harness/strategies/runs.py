@@ -37,6 +37,7 @@ def seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
             input_tokens=_counts,
             output_tokens=_counts,
             ends_run=st.booleans(),
+            merged_into=st.none() | run_ids,
         ),
         st.builds(DeleteRun, run_id=run_ids),
         st.builds(CheckRun, run_id=run_ids, thread_id=thread_ids),

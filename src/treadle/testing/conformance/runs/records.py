@@ -18,6 +18,7 @@ from treadle import (
 )
 from treadle.backends.base import Guarantee
 from treadle.core.restoring import RestoreRun
+from treadle.core.run_commands import CountTokens
 from treadle.testing._harness.builders import loaded_run, run, says
 from treadle.testing._harness.check import Checks
 from treadle.testing._harness.expect import expect, refused
@@ -253,6 +254,45 @@ async def a_count_ends_a_run_that_runs_and_no_other(store: Store, status: RunSta
     expect(await loaded_run(store), expected)
     active = await store.runs.find_active("t")
     expect(active, expected if status == "waiting" else None)
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def a_run_that_becomes_a_part_of_another_one_keeps_its_tokens(store: Store) -> None:
+    before = run("r", metadata={"a": [1]}, input_tokens=7, source_mailbox_entry_id="e")
+    await store.runs.upsert(before)
+    merge = CountTokens(
+        run_id="r", thread_id="t", output_tokens=5, merged_into="whole", first=run("r"), now=9
+    )
+    merged = replace(
+        before,
+        status="done",
+        termination_code="merged",
+        termination_detail="it became a part of run whole",
+        metadata={"merged_into": "whole"},
+        output_tokens=5,
+        updated_at=9,
+    )
+    expect((await store.commit((merge,))).results[0], True)
+    expect(await loaded_run(store), merged)
+    elsewhere = replace(merge, thread_id="u", merged_into="none")
+    expect((await store.commit((elsewhere,))).results[0], False)
+    expect(await loaded_run(store), merged)
+    await store.runs.delete("r")
+    expect((await store.commit((merge,))).results[0], True)
+    expect((await loaded_run(store)).metadata, {"merged_into": "whole"})
+
+
+@checks.add(Guarantee.RUNS_FOLLOW_THEIR_THREADS)
+async def a_run_that_nobody_knows_gets_no_record_if_its_entry_and_its_thread_are_gone(
+    store: Store,
+) -> None:
+    counted = CountTokens(run_id="r", output_tokens=5, first=run("r", source_mailbox_entry_id="e"))
+    expect((await store.commit((counted,))).results[0], False)
+    expect(await store.runs.load("r"), None)
+    await store.threads.create(Thread(id="t"))
+    expect((await store.commit((counted,))).results[0], True)
+    found = await loaded_run(store)
+    expect((found.status, found.termination_code), ("done", "cancelled"))
 
 
 # --- waits ----------------------------------------------------------------------------------------
