@@ -22,6 +22,7 @@ from treadle.clock import new_id, new_token, system_clock
 from treadle.core.claims import Ack, claimed
 from treadle.core.commands import Commands, Receipt
 from treadle.core.hints import Hint
+from treadle.core.id_ranges import IdRanges
 from treadle.core.mailbox_queries import FoundEntries, LoadClaims
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import StoreClosed
@@ -70,7 +71,9 @@ class Free:
         self._hints.give(hints_of_claims([found]))
         return found
 
-    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+    async def wait(
+        self, timeout_ms: int, mailbox_id: str | None = None, among: IdRanges | None = None
+    ) -> None:
         """Wait for nothing."""
         await asyncio.sleep(timeout_ms / 1000)
 

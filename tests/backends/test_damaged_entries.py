@@ -5,7 +5,9 @@ import json
 import logging
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -98,10 +100,11 @@ async def send(store: Store, mailbox_id: str, *names: str) -> list[MailboxEntry]
     return [each.entry for each in sent]
 
 
-async def drain(store: Store, limit: int = 1) -> list[object]:
+async def drain(store: Store, limit: int = 1, **options: Any) -> list[object]:
     """Claim and accept whatever there is; return the payloads."""
     done: list[object] = []
-    while entries := await store.mailboxes.claim(limit, consumer="w", lease_ms=LEASE_MS):
+    claim = partial(store.mailboxes.claim, limit, consumer="w", lease_ms=LEASE_MS, **options)
+    while entries := await claim():
         for entry in entries:
             done.append(entry.payload)
             await store.mailboxes.ack(entry)
@@ -138,6 +141,22 @@ async def test_a_claim_passes_over_an_entry_that_cannot_be_read(
             assert await drain(store, limit) == ([] if limit == 5 else ["b", "c", "d", "e"])
         await send(store, "box", "f")
         assert await drain(store) == ["f"]
+
+
+@every_kind
+@pytest.mark.parametrize("limit", [1, 5])
+async def test_a_claim_by_prefix_passes_over_an_entry_that_cannot_be_read(
+    damager: Damager, clock: ManualClock, limit: int
+) -> None:
+    async with damager.opened() as store:
+        [first, *_] = await send(store, "box", "a", "b")
+        clock.now += 1
+        await send(store, "boat", "c", "d")
+        await send(store, "other", "e")
+    damager.damage(first.entry_id, "payload", CUT_OFF)
+    async with damager.opened() as store:
+        assert sorted(await drain(store, limit, mailbox_prefix="bo"), key=str) == ["b", "c", "d"]
+        assert await drain(store, limit, except_prefix="bo") == ["e"]
 
 
 @every_kind

@@ -115,6 +115,33 @@ def test_one_mailbox_only_is_worked() -> None:
     assert (count("accepted"), count("queued")) == (1, 1)
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        (("--mailbox-prefix", "-a", "--mailbox-prefix", "b:"), 2),
+        (("--except-prefix", "-a", "--except-prefix", "b:"), 2),
+        (("--mailbox-prefix", "b", "--except-prefix", "b:"), 3),
+    ],
+)
+def test_only_mailboxes_with_a_prefix_are_worked(
+    processes: int, options: tuple[str, ...], left: int
+) -> None:
+    for mailbox in ("b:1", "b2", "c"):
+        run("send", mailbox, "1")
+    run("send", "--", "-a", "1")
+    child = work("agents_of_test:plain", "--until-idle", "--processes", processes, *options)
+    finish(child)
+    assert child.returncode == 0
+    assert (count("queued"), count("accepted")) == (left, 4 - left)
+
+
+def test_a_mailbox_beside_a_prefix_is_refused() -> None:
+    result = run("work", "agents_of_test:plain", "--mailbox", "m", "--mailbox-prefix", "m")
+    assert result.exit_code != 0
+    assert "not both" in result.stderr
+
+
 def test_an_entry_is_a_dead_letter_after_max_attempts() -> None:
     run("send", "m", "1")
     child = work("agents_of_test:failing", "--until-idle", "--max-attempts", 1)

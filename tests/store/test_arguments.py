@@ -125,6 +125,8 @@ VALUES: dict[str, Any] = {
     "value": 1,
     "values": True,
     "among": [("c", "k")],
+    "mailbox_prefix": "b",
+    "except_prefix": "c",
     "prefix": (),
     "expires_at": 1,
     "expires_in_ms": 1,
@@ -237,6 +239,10 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
     "key": NO_KEY | {"none": None, "no part": ()},
     "keys": {"number": HUGE, "none": None, "a key": "k", "bad ones": list(NO_KEY.values())},
     "prefix": NO_KEY | {"none": None},
+    **dict.fromkeys(
+        ("mailbox_prefix", "except_prefix"),
+        NO_TEXT | {"empty": "", "numbers": (HUGE,), "too many": ("a",) * 101},
+    ),
     "among": {
         "number": HUGE,
         "a text": "c",

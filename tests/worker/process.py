@@ -1,10 +1,11 @@
 """A worker in a process of its own.
 
-`python -m tests.worker.process FOLDER NAME PAUSE_MS TAKES LEASE_MS`
+`python -m tests.worker.process STORE NAME PAUSE_MS TAKES LEASE_MS PREFIX`
 
 It says `claimed ENTRY_ID` on a line of its own as it begins an entry, adds one message per entry to
 the mailbox's thread, and ends once there is nothing left to do, or at SIGTERM. It begins with up to
-TAKES entries of a mailbox at once, and takes as many again before it pauses.
+TAKES entries of a mailbox at once, and takes as many again before it pauses. With a PREFIX that is
+not empty, it works only mailboxes whose ids begin so.
 """
 
 import asyncio
@@ -16,7 +17,9 @@ import treadle
 from treadle.worker import Delivery, Worker
 
 
-async def main(folder: str, name: str, pause_ms: str, takes: str, lease_ms: str) -> None:
+async def main(
+    folder: str, name: str, pause_ms: str, takes: str, lease_ms: str, prefix: str
+) -> None:
     async def handler(delivery: Delivery) -> None:
         entry = delivery.entry
         print("claimed", entry.entry_id, flush=True)
@@ -36,6 +39,7 @@ async def main(folder: str, name: str, pause_ms: str, takes: str, lease_ms: str)
             coalesce=int(takes),
             lease_ms=int(lease_ms),
             consumer=name,
+            mailbox_prefix=prefix or None,
             grace_ms=0,
         )
         await worker.run(until_idle=True, handle_signals=True)

@@ -10,6 +10,7 @@ from treadle import MailboxEntry, Message, Store, ThreadChangeSet
 from treadle.backends.memory.backend import MemoryBackend
 from treadle.core.claims import ClaimRequest, ExtendLease
 from treadle.core.commands import Commands, Receipt
+from treadle.core.id_ranges import IdRanges
 from treadle.core.mailbox_deletion import Purge
 from treadle.core.mailbox_queries import LoadEntry
 from treadle.core.queries import Query
@@ -121,9 +122,11 @@ class FaultyBackend(Observable, MemoryBackend):
         self._leave("claim")
         return entries
 
-    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+    async def wait(
+        self, timeout_ms: int, mailbox_id: str | None = None, among: IdRanges | None = None
+    ) -> None:
         await self._enter("wait")
-        await super().wait(3_600_000, mailbox_id)  # so that only the manual clock ends it
+        await super().wait(3_600_000, mailbox_id, among)  # so that only the manual clock ends it
 
     async def read(self, query: Query[T]) -> T:
         if isinstance(query, LoadEntry):

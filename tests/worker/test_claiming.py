@@ -24,6 +24,7 @@ from tests.worker.support import (
 
 from treadle import InvalidId, InvalidValue, MailboxEntry, Store, system_clock
 from treadle.backends.memory import MemoryBackend
+from treadle.core.id_ranges import IdRanges
 from treadle.core.mailbox_queries import CountEntries, SearchEntries
 from treadle.core.queries import Query
 from treadle.testing import ManualClock
@@ -112,7 +113,9 @@ async def test_many_notifications_do_not_cause_many_claims(
     faulty: FaultyBackend, faulty_store: Store, new_worker: NewWorker
 ) -> None:
 
-    async def notify(timeout_ms: int, mailbox_id: str | None = None) -> None:
+    async def notify(
+        timeout_ms: int, mailbox_id: str | None = None, among: IdRanges | None = None
+    ) -> None:
         """Return at once, as if there were something to claim."""
 
     faulty.wait = notify  # type: ignore[method-assign]
@@ -162,7 +165,9 @@ async def test_work_is_found_without_any_notification(
     new_worker: NewWorker,
 ) -> None:
 
-    async def never_notify(timeout_ms: int, mailbox_id: str | None = None) -> None:
+    async def never_notify(
+        timeout_ms: int, mailbox_id: str | None = None, among: IdRanges | None = None
+    ) -> None:
         await asyncio.Event().wait()
 
     faulty.wait = never_notify  # type: ignore[method-assign]
@@ -455,9 +460,11 @@ class CountsWaits(MemoryBackend):
         self.cancelled = 0
         self.three_ended = asyncio.Event()
 
-    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+    async def wait(
+        self, timeout_ms: int, mailbox_id: str | None = None, among: IdRanges | None = None
+    ) -> None:
         try:
-            await super().wait(timeout_ms, mailbox_id)
+            await super().wait(timeout_ms, mailbox_id, among)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise

@@ -19,7 +19,12 @@ SOON_MS = 600
 
 
 async def spawn(
-    folder: Path, name: str, pause_ms: int = 3, takes: int = 1, lease_ms: int = 60_000
+    folder: Path | str,
+    name: str,
+    pause_ms: int = 3,
+    takes: int = 1,
+    lease_ms: int = 60_000,
+    prefix: str = "",
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -30,6 +35,7 @@ async def spawn(
         str(pause_ms),
         str(takes),
         str(lease_ms),
+        prefix,
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -126,3 +132,36 @@ async def test_a_terminated_worker_releases_its_entries(tmp_path: Path) -> None:
     async with treadle.open_store(folder) as store:
         page = await store.mailboxes.list_entries()
     assert [(e.status, e.attempt_count) for e in page.items] == [("queued", 0)] * 3
+
+
+@pytest.mark.parametrize("scheme", ["", "sqlite:///"])
+async def test_two_programs_share_a_store_and_one_is_killed(tmp_path: Path, scheme: str) -> None:
+    """Neither gets what is the other's, not even what a dead process of the other has held."""
+    url = f"{scheme}{tmp_path / 'store'}"
+    async with treadle.open_store(url) as store:
+        for prefix in ("mail-", "report-"):
+            for number in range(12):
+                name = f"{prefix}{number}"
+                await store.threads.create(Thread(id=name))
+                await store.mailboxes.send(name, number, entry_id=name)
+    async with asyncio.timeout(60):
+        victim = await spawn(url, "victim", 60_000, lease_ms=SOON_MS, prefix="mail-")
+        await read_claims(victim, 4)
+        reports = await spawn(url, "reports", 20, prefix="report-")
+        await read_claims(reports, 1)
+        victim.send_signal(signal.SIGKILL)
+        await victim.communicate()
+        output, _ = await reports.communicate()
+        assert len(output.split(b"claimed report-")) == 12
+        assert b"mail" not in output
+        async with treadle.open_store(url) as store:
+            stats = await store.mailboxes.count_entries()
+            assert (stats.accepted, stats.queued, stats.claimed) == (12, 8, 4)
+        mails = await spawn(url, "mails", prefix="mail-")
+        output, _ = await mails.communicate()
+        assert b"report" not in output
+    async with treadle.open_store(url) as store:
+        assert (await store.mailboxes.count_entries()).accepted == 24
+        for number in range(12):
+            for prefix in ("mail-", "report-"):
+                assert await texts(store, f"{prefix}{number}") == [str(number)]

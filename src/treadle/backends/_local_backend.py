@@ -11,6 +11,7 @@ from treadle.backends._waiting import Waiting
 from treadle.backends._watch import Watch
 from treadle.backends.base import Listener, LiveListener
 from treadle.core.hints import Hint
+from treadle.core.id_ranges import IdRanges
 
 
 class LocalBackend:
@@ -33,9 +34,11 @@ class LocalBackend:
         """Let the thread end by itself."""
         self._thread.stop()
 
-    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+    async def wait(
+        self, timeout_ms: int, mailbox_id: str | None = None, among: IdRanges | None = None
+    ) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
-        await self._waiting.until_due(timeout_ms, mailbox_id)
+        await self._waiting.until_due(timeout_ms, among or mailbox_id)
 
     def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
         """Begin to listen for changes."""

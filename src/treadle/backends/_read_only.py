@@ -6,6 +6,7 @@ from treadle.backends.base import Capabilities, Listener, LiveListener, Releases
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
 from treadle.core.hints import Hint
+from treadle.core.id_ranges import IdRanges
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query
 from treadle.errors import ReadOnlyStore
@@ -23,7 +24,9 @@ class Reading(Protocol):
 
     async def close(self) -> None: ...
 
-    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None: ...
+    async def wait(
+        self, timeout_ms: int, mailbox_id: str | None = None, among: IdRanges | None = None
+    ) -> None: ...
 
     async def read(self, query: Query[T]) -> T: ...
 
@@ -74,9 +77,11 @@ class ReadOnlyBackend:
         """Refuse to write: a claim is one."""
         self._refuse()
 
-    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+    async def wait(
+        self, timeout_ms: int, mailbox_id: str | None = None, among: IdRanges | None = None
+    ) -> None:
         """Return once an entry may be claimable, or after `timeout_ms`."""
-        await self._backend.wait(timeout_ms, mailbox_id)
+        await self._backend.wait(timeout_ms, mailbox_id, among)
 
     async def read(self, query: Query[T]) -> T:
         """Answer a checked query from one snapshot."""

@@ -12,13 +12,14 @@ from itertools import islice
 from typing import TypeAlias
 
 from treadle.backends._watch import Watch
+from treadle.core.id_ranges import Ids
 
 _ASK_AGAIN_SECONDS = 0.01
 """How soon to ask again, while something is due and nobody has claimed it."""
 
-TimesLeft: TypeAlias = Callable[[Sequence[str | None]], Awaitable[Sequence[int | None]]]
-"""Returns, for each mailbox id, how many milliseconds are left until an entry of the mailbox is
-claimable: 0 or less if one is, None if none ever is. The id None is for all mailboxes."""
+TimesLeft: TypeAlias = Callable[[Sequence[Ids]], Awaitable[Sequence[int | None]]]
+"""Returns, for each of these mailboxes, how many milliseconds are left until an entry of one is
+claimable: 0 or less if one is, None if none ever is."""
 
 
 class Waiting:
@@ -34,8 +35,8 @@ class Waiting:
         self._times_left = times_left
         self._watchers: dict[asyncio.AbstractEventLoop, _Watcher] = {}
 
-    async def until_due(self, timeout_ms: int, mailbox_id: str | None) -> None:
-        """Return once an entry of the mailbox, or of any, is due, or after `timeout_ms`.
+    async def until_due(self, timeout_ms: int, mailboxes: Ids) -> None:
+        """Return once an entry of these mailboxes is due, or after `timeout_ms`.
 
         It may return early, because another caller may get the entry first.
         """
@@ -45,7 +46,7 @@ class Waiting:
         end = loop.time() + timeout_ms / 1000
         # Read first: a write after it must end the sleep.
         seen = self._watch.position()
-        (left_ms,) = await self._times_left((mailbox_id,))
+        (left_ms,) = await self._times_left((mailboxes,))
         if left_ms is not None and left_ms <= 0:
             return
         watcher = self._watcher(loop)
@@ -53,7 +54,7 @@ class Waiting:
             with suppress(TimeoutError):
                 # not `wait_for`: before Python 3.12 it drops a cancellation that meets the result
                 async with asyncio.timeout_at(end):
-                    await watcher.sleep(mailbox_id, seen)
+                    await watcher.sleep(mailboxes, seen)
         finally:
             if not watcher.sleepers:
                 await self._end(loop, watcher)
@@ -83,22 +84,22 @@ class _Watcher:
         self._watch = watch
         self._times_left = times_left
         self._seen: object = None
-        self.sleepers: dict[str | None, dict[asyncio.Future[None], None]] = {}
-        """The sleepers of each mailbox id, in the order of their arrival."""
-        self._share: dict[str | None, int] = {}
-        """How many sleepers are woken next, of the mailbox ids for which something is due."""
+        self.sleepers: dict[Ids, dict[asyncio.Future[None], None]] = {}
+        """The sleepers of the same mailboxes, in the order of their arrival."""
+        self._share: dict[Ids, int] = {}
+        """How many sleepers are woken next, of the mailboxes in which something is due."""
         self.changed = asyncio.Event()
 
-    async def sleep(self, mailbox_id: str | None, seen: object) -> None:
+    async def sleep(self, mailboxes: Ids, seen: object) -> None:
         """Return once this sleeper is woken. `seen` is the position when it last asked."""
-        if mailbox_id not in self.sleepers or seen != self._seen:
+        if mailboxes not in self.sleepers or seen != self._seen:
             self.changed.set()  # the watcher has not asked for it, or at another position
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.sleepers.setdefault(mailbox_id, {})[woken] = None
+        self.sleepers.setdefault(mailboxes, {})[woken] = None
         try:
             await woken
         finally:
-            self._remove(mailbox_id, woken)
+            self._remove(mailboxes, woken)
 
     async def run(self) -> None:
         """Wake sleepers until none is left. An error is the answer to all who sleep."""
@@ -120,41 +121,41 @@ class _Watcher:
         times = await self._times_left(asked)
         pauses = [
             pause
-            for mailbox_id, left_ms in zip(asked, times, strict=True)
-            if (pause := self._wake_due(mailbox_id, left_ms)) is not None
+            for mailboxes, left_ms in zip(asked, times, strict=True)
+            if (pause := self._wake_due(mailboxes, left_ms)) is not None
         ]
         await self._until_changed(min(pauses, default=None))
 
-    def _wake_due(self, mailbox_id: str | None, left_ms: int | None) -> float | None:
+    def _wake_due(self, mailboxes: Ids, left_ms: int | None) -> float | None:
         """Wake sleepers if something is due; return after how many seconds to ask again.
 
         One is woken at first. While something is still due, twice as many follow each time: there
         may be many entries, and those who were woken may not claim.
         """
         if left_ms is None or left_ms > 0:
-            self._share.pop(mailbox_id, None)
+            self._share.pop(mailboxes, None)
             return None if left_ms is None else left_ms / 1000
-        share = self._share.get(mailbox_id, 1)
-        self._share[mailbox_id] = 2 * share
-        for woken in tuple(islice(self.sleepers.get(mailbox_id, ()), share)):
-            self._remove(mailbox_id, woken)
+        share = self._share.get(mailboxes, 1)
+        self._share[mailboxes] = 2 * share
+        for woken in tuple(islice(self.sleepers.get(mailboxes, ()), share)):
+            self._remove(mailboxes, woken)
             if not woken.done():
                 woken.set_result(None)
         return _ASK_AGAIN_SECONDS
 
     def _fail(self, error: Exception) -> None:
-        for mailbox_id, sleepers in tuple(self.sleepers.items()):
+        for mailboxes, sleepers in tuple(self.sleepers.items()):
             for woken in tuple(sleepers):
-                self._remove(mailbox_id, woken)
+                self._remove(mailboxes, woken)
                 if not woken.done():
                     woken.set_exception(error)
 
-    def _remove(self, mailbox_id: str | None, woken: "asyncio.Future[None]") -> None:
-        sleepers = self.sleepers.get(mailbox_id, {})
+    def _remove(self, mailboxes: Ids, woken: "asyncio.Future[None]") -> None:
+        sleepers = self.sleepers.get(mailboxes, {})
         sleepers.pop(woken, None)
         if not sleepers:
-            self.sleepers.pop(mailbox_id, None)
-            self._share.pop(mailbox_id, None)
+            self.sleepers.pop(mailboxes, None)
+            self._share.pop(mailboxes, None)
 
     async def _until_changed(self, seconds: float | None) -> None:
         """Return once the store may have changed, or after `seconds`."""

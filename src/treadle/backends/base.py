@@ -9,6 +9,7 @@ import msgspec
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
 from treadle.core.hints import Hint
+from treadle.core.id_ranges import IdRanges
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query, Together
 
@@ -164,8 +165,13 @@ class Backend(Protocol):
         """
         ...
 
-    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
-        """Return once an entry may be claimable, or after `timeout_ms` (guarantee 12)."""
+    async def wait(
+        self, timeout_ms: int, mailbox_id: str | None = None, among: IdRanges | None = None
+    ) -> None:
+        """Return once an entry may be claimable, or after `timeout_ms` (guarantee 12).
+
+        With `among`, an entry of a mailbox whose id is in one of the ranges.
+        """
         ...
 
     async def read(self, query: Query[T]) -> T:

@@ -43,6 +43,8 @@ class Mailboxes(MailboxWrites):
         consumer: str,
         lease_ms: int = 30000,
         mailbox_id: str | None = None,
+        mailbox_prefix: str | tuple[str, ...] | None = None,
+        except_prefix: str | tuple[str, ...] = (),
         now: int | None = None,
     ) -> tuple[MailboxEntry, ...]:
         """Claim up to `limit` due entries, at most one from each mailbox.
@@ -51,19 +53,35 @@ class Mailboxes(MailboxWrites):
         first, then those that have been due longest. An entry whose lease has expired is due again.
         If nothing is due, the result is empty at once; `wait` waits.
 
+        Programs that do different work on one store claim from mailboxes of their own:
+        ``claim(consumer="me", mailbox_prefix="emails:")``. On a database, such a claim reads
+        about as many mailboxes as wait with the prefix, or as wait without it and come before
+        those that it gets, whichever is less.
+
         Args:
             limit: how many at most.
             consumer: your name, for `MailboxEntry.claimed_by`.
             lease_ms: for how many milliseconds nobody else can claim them; see `extend_lease`.
             mailbox_id: claim from this mailbox only.
+            mailbox_prefix: claim only from mailboxes whose ids begin with this text, or with one of
+                a tuple of them, 100 at most.
+            except_prefix: claim from no mailbox whose id begins with this text, or with one of a
+                tuple of them.
             now: the present.
 
         Raises:
-            InvalidId, InvalidValue: an argument is out of its range.
+            InvalidId, InvalidValue: an argument is out of its range, or a mailbox is named beside
+                prefixes.
         """
         return self._portal.call(
             self._reads.claim(
-                limit, consumer=consumer, lease_ms=lease_ms, mailbox_id=mailbox_id, now=now
+                limit,
+                consumer=consumer,
+                lease_ms=lease_ms,
+                mailbox_id=mailbox_id,
+                mailbox_prefix=mailbox_prefix,
+                except_prefix=except_prefix,
+                now=now,
             )
         )
 
@@ -78,12 +96,36 @@ class Mailboxes(MailboxWrites):
             self._reads.claim_entry(entry_id, consumer=consumer, lease_ms=lease_ms, now=now)
         )
 
-    def wait(self, timeout_ms: int, *, mailbox_id: str | None = None) -> None:
+    def wait(
+        self,
+        timeout_ms: int,
+        *,
+        mailbox_id: str | None = None,
+        mailbox_prefix: str | tuple[str, ...] | None = None,
+        except_prefix: str | tuple[str, ...] = (),
+    ) -> None:
         """Wait until an entry may be claimable, for at most `timeout_ms` milliseconds.
 
         It may return early, so claim in a loop.
+
+        Args:
+            timeout_ms: for how long at most.
+            mailbox_id: an entry of this mailbox.
+            mailbox_prefix: an entry of a mailbox whose id begins so, as for `claim`.
+            except_prefix: an entry of a mailbox whose id does not begin so.
+
+        Raises:
+            InvalidId, InvalidValue: an argument is out of its range, or a mailbox is named beside
+                prefixes.
         """
-        return self._portal.call(self._reads.wait(timeout_ms, mailbox_id=mailbox_id))
+        return self._portal.call(
+            self._reads.wait(
+                timeout_ms,
+                mailbox_id=mailbox_id,
+                mailbox_prefix=mailbox_prefix,
+                except_prefix=except_prefix,
+            )
+        )
 
     def load(self, mailbox_id: str) -> MailboxState | None:
         """Read a mailbox's state; None if nothing was ever sent to it."""

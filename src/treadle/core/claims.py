@@ -7,6 +7,7 @@ import msgspec
 
 from treadle.core.codec import Model
 from treadle.core.commands import TimedCommand
+from treadle.core.id_ranges import IdRanges, is_in
 from treadle.core.ids import EntryId, MailboxId
 from treadle.core.limits import LARGEST_TIME, Bound, Time, later
 from treadle.core.mailboxes import EntryStatus, MailboxEntry, MailboxRows, failed, moved
@@ -28,6 +29,7 @@ class ClaimRequest(Model, frozen=True, kw_only=True):
     lease_ms: Time = 30_000
     mailbox_id: MailboxId | None = None
     entry_id: EntryId | None = None
+    among: IdRanges | None = None  # of mailboxes
     now: Time | None = None
 
 
@@ -139,7 +141,8 @@ def choose(
     """
     mailboxes: dict[str, list[MailboxEntry]] = {}
     for entry in entries:
-        if request.mailbox_id in (None, entry.mailbox_id) and entry.mailbox_id not in paused:
+        is_asked = request.mailbox_id in (None, entry.mailbox_id)
+        if is_asked and entry.mailbox_id not in paused and is_in(request.among, entry.mailbox_id):
             mailboxes.setdefault(entry.mailbox_id, []).append(entry)
     chosen: list[MailboxEntry] = []
     for beside in mailboxes.values():

@@ -41,6 +41,10 @@ class NewClaim(Fields, frozen=True, kw_only=True):
     """For how long nobody else can claim them."""
     mailbox_id: MailboxId | None = None
     """Only from this mailbox."""
+    mailbox_prefix: tuple[str, ...] | None = None
+    """Only from mailboxes whose ids begin with one of these."""
+    except_prefix: tuple[str, ...] = ()
+    """From no mailbox whose id begins with one of these."""
     wait_ms: WaitTime = 0
     """For how long to wait if nothing is due."""
 
@@ -93,6 +97,8 @@ async def _claim_in_time(call: Call, body: NewClaim) -> tuple[MailboxEntry, ...]
             consumer=body.consumer,
             lease_ms=body.lease_ms,
             mailbox_id=body.mailbox_id,
+            mailbox_prefix=body.mailbox_prefix,
+            except_prefix=body.except_prefix,
         )
         left = end - loop.time()
         if entries or left <= 0 or call.streams.are_ended:
@@ -100,7 +106,12 @@ async def _claim_in_time(call: Call, body: NewClaim) -> tuple[MailboxEntry, ...]
         stopping = asyncio.Event()
         with call.streams.ended_by(stopping.set):
             await _first(
-                call.store.mailboxes.wait(int(left * 1000) + 1, mailbox_id=body.mailbox_id),
+                call.store.mailboxes.wait(
+                    int(left * 1000) + 1,
+                    mailbox_id=body.mailbox_id,
+                    mailbox_prefix=body.mailbox_prefix,
+                    except_prefix=body.except_prefix,
+                ),
                 _gone(call.request),
                 stopping.wait(),
             )

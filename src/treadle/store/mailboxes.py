@@ -2,11 +2,14 @@
 
 from collections.abc import Collection
 
+import msgspec
+
 from treadle.backends.base import Backend
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import check_integer, checked
 from treadle.core.entry_groups import CountGroups, EntryGroup, GroupCounts
 from treadle.core.explaining import ExplainEntry, Explanation
+from treadle.core.id_ranges import ranges_of
 from treadle.core.ids import check_id, check_ids, check_optional_id
 from treadle.core.limits import COUNTED
 from treadle.core.mailbox_queries import (
@@ -62,6 +65,8 @@ class Mailboxes(MailboxWrites):
         consumer: str,
         lease_ms: int = 30_000,
         mailbox_id: str | None = None,
+        mailbox_prefix: str | tuple[str, ...] | None = None,
+        except_prefix: str | tuple[str, ...] = (),
         now: int | None = None,
     ) -> tuple[MailboxEntry, ...]:
         """Claim up to `limit` due entries, at most one from each mailbox.
@@ -70,21 +75,35 @@ class Mailboxes(MailboxWrites):
         first, then those that have been due longest. An entry whose lease has expired is due again.
         If nothing is due, the result is empty at once; `wait` waits.
 
+        Programs that do different work on one store claim from mailboxes of their own:
+        ``claim(consumer="me", mailbox_prefix="emails:")``. On a database, such a claim reads
+        about as many mailboxes as wait with the prefix, or as wait without it and come before
+        those that it gets, whichever is less.
+
         Args:
             limit: how many at most.
             consumer: your name, for `MailboxEntry.claimed_by`.
             lease_ms: for how many milliseconds nobody else can claim them; see `extend_lease`.
             mailbox_id: claim from this mailbox only.
+            mailbox_prefix: claim only from mailboxes whose ids begin with this text, or with one of
+                a tuple of them, 100 at most.
+            except_prefix: claim from no mailbox whose id begins with this text, or with one of a
+                tuple of them.
             now: the present.
 
         Raises:
-            InvalidId, InvalidValue: an argument is out of its range.
+            InvalidId, InvalidValue: an argument is out of its range, or a mailbox is named beside
+                prefixes.
         """
+        among = ranges_of(mailbox_id, mailbox_prefix, except_prefix, "claim.")
         request = ClaimRequest(
             consumer=consumer, limit=limit, lease_ms=lease_ms, mailbox_id=mailbox_id, now=now
         )
         check_ids(request)
-        return await self._backend.claim(checked(request, "claim"))
+        request = checked(request, "claim")
+        if among is not None:
+            request = msgspec.structs.replace(request, among=among)
+        return await self._backend.claim(request)
 
     async def claim_entry(
         self, entry_id: str, *, consumer: str, lease_ms: int = 30_000, now: int | None = None
@@ -98,13 +117,35 @@ class Mailboxes(MailboxWrites):
         entries = await self._backend.claim(checked(request, "claim_entry"))
         return entries[0] if entries else None
 
-    async def wait(self, timeout_ms: int, *, mailbox_id: str | None = None) -> None:
+    async def wait(
+        self,
+        timeout_ms: int,
+        *,
+        mailbox_id: str | None = None,
+        mailbox_prefix: str | tuple[str, ...] | None = None,
+        except_prefix: str | tuple[str, ...] = (),
+    ) -> None:
         """Wait until an entry may be claimable, for at most `timeout_ms` milliseconds.
 
         It may return early, so claim in a loop.
+
+        Args:
+            timeout_ms: for how long at most.
+            mailbox_id: an entry of this mailbox.
+            mailbox_prefix: an entry of a mailbox whose id begins so, as for `claim`.
+            except_prefix: an entry of a mailbox whose id does not begin so.
+
+        Raises:
+            InvalidId, InvalidValue: an argument is out of its range, or a mailbox is named beside
+                prefixes.
         """
         check_optional_id("mailbox", mailbox_id)
-        await self._backend.wait(check_integer("wait.timeout_ms", timeout_ms), mailbox_id)
+        timeout_ms = check_integer("wait.timeout_ms", timeout_ms)
+        among = ranges_of(mailbox_id, mailbox_prefix, except_prefix, "wait.")
+        if among is None:
+            await self._backend.wait(timeout_ms, mailbox_id)
+        else:
+            await self._backend.wait(timeout_ms, among=among)
 
     async def load(self, mailbox_id: str) -> MailboxState | None:
         """Read a mailbox's state; None if nothing was ever sent to it."""

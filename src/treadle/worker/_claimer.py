@@ -147,6 +147,8 @@ class Claimer:
             consumer=settings.consumer,
             lease_ms=settings.lease_ms,
             mailbox_id=settings.mailbox_id,
+            mailbox_prefix=settings.mailbox_prefix,
+            except_prefix=settings.except_prefix,
         )
 
     async def _claim_suspect(self, entry_id: str) -> MailboxEntry | None:
@@ -187,15 +189,13 @@ class Claimer:
             # in its thread each time, until no thread is left for other reads.
             began = self._clock.time()
             async with timeout(self._clock, seconds + _STORE_WAIT_MS / 1000):
-                await self._mailboxes.wait(
-                    math.ceil(seconds * 1000), mailbox_id=self._settings.mailbox_id
-                )
+                await self._wait_for_work(math.ceil(seconds * 1000))
             return self._clock.time() - began < seconds
         poll = asyncio.timeout(None)
         alarm = self._clock.call_later(seconds, lambda: poll.reschedule(0))
         try:
             async with poll:
-                await self._mailboxes.wait(_STORE_WAIT_MS, mailbox_id=self._settings.mailbox_id)
+                await self._wait_for_work(_STORE_WAIT_MS)
         except TimeoutError:
             if not poll.expired():
                 raise  # the store's own
@@ -203,6 +203,15 @@ class Claimer:
         finally:
             alarm.cancel()
         return True
+
+    async def _wait_for_work(self, timeout_ms: int) -> None:
+        settings = self._settings
+        await self._mailboxes.wait(
+            timeout_ms,
+            mailbox_id=settings.mailbox_id,
+            mailbox_prefix=settings.mailbox_prefix,
+            except_prefix=settings.except_prefix,
+        )
 
     async def _is_idle(self) -> bool:
         if not self._slots.is_empty:
@@ -223,6 +232,8 @@ class Claimer:
             order="asc",
         )
         async for entry in every_by_cursor(listing):
+            if not self._settings.includes(entry.mailbox_id):
+                continue
             if self._is_held(entry):
                 return True
             if entry.mailbox_id not in paused:

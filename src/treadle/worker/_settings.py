@@ -9,6 +9,7 @@ from random import Random
 import msgspec
 
 from treadle.core.codec import check_integer, check_json
+from treadle.core.id_ranges import Prefix, is_in, ranges_of
 from treadle.core.ids import check_id
 from treadle.errors import InvalidValue, shorten
 from treadle.store.store import Store
@@ -33,6 +34,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_order: bool
     consumer: str
     mailbox_id: str | None
+    mailbox_prefix: Prefix | None
+    except_prefix: Prefix
     grace_ms: int
     purge_after_ms: int | None
     purge_documents: bool | None
@@ -49,10 +52,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             _check_kind("purge_documents", self.purge_documents, bool)
         if self.mailbox_id is not None:
             check_id("mailbox", self.mailbox_id)
+        ranges_of(self.mailbox_id, self.mailbox_prefix, self.except_prefix)
         _check_kind("consumer", self.consumer, str)
         check_json(self.consumer, "consumer")
         _check_kind("backoff", self.backoff, Backoff)
         _check_kind("keep_order", self.keep_order, bool)
+
+    def includes(self, mailbox_id: str) -> bool:
+        """Return whether entries of a mailbox are processed."""
+        ranges = ranges_of(self.mailbox_id, self.mailbox_prefix, self.except_prefix)
+        return self.mailbox_id in (None, mailbox_id) and is_in(ranges, mailbox_id)
 
     @property
     def purges_documents(self) -> bool:

@@ -66,6 +66,10 @@ class Worker:
             same or a lower priority. False: the entries behind it go on.
         consumer: the worker's name in `claimed_by`; by default host, process and a random part.
         mailbox_id: process this mailbox only.
+        mailbox_prefix: process only mailboxes whose ids begin with this text, or with one of a
+            tuple of them, so that several programs share a store: `mailbox_prefix="emails:"`.
+        except_prefix: process no mailbox whose id begins with this text, or with one of a tuple of
+            them: what other programs process.
         grace_ms: how long running handlers may continue after `stop`, in milliseconds, 0 or more.
             After that they are cancelled and their entries are released.
         purge_after_ms: remove entries of all mailboxes so many milliseconds after they ended, 0 or
@@ -102,6 +106,8 @@ class Worker:
         keep_order: bool = True,
         consumer: str | None = None,
         mailbox_id: str | None = None,
+        mailbox_prefix: str | tuple[str, ...] | None = None,
+        except_prefix: str | tuple[str, ...] = (),
         grace_ms: int = 10_000,
         purge_after_ms: int | None = None,
         purge_documents: bool | None = None,
@@ -127,6 +133,8 @@ class Worker:
             keep_order=keep_order,
             consumer=new_consumer() if consumer is None else consumer,
             mailbox_id=mailbox_id,
+            mailbox_prefix=mailbox_prefix,
+            except_prefix=except_prefix,
             grace_ms=grace_ms,
             purge_after_ms=purge_after_ms,
             purge_documents=purge_documents,
@@ -164,8 +172,8 @@ class Worker:
         gets one more second to notice, then its entry is released although the thread still runs.
         If the store is not available, the last writes are tried until the lease ends.
 
-        With `until_idle` it also returns once the store (or the mailbox `mailbox_id`) has no entry
-        that is queued or claimed: nothing is due, nothing is scheduled for later, no retry is
+        With `until_idle` it also returns once the store, or what the worker processes of it, has no
+        entry that is queued or claimed: nothing is due, nothing is scheduled for later, no retry is
         pending, and no other worker holds an entry. It does not wait for paused mailboxes, whose
         pauses may last for days. With `while_due` it returns as soon as no handler runs and nothing
         can be claimed now, whatever is due later. With `handle_signals` the first SIGTERM or SIGINT

@@ -1,6 +1,7 @@
 """Backends that break the rules of claims."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec.structs import replace
@@ -175,3 +176,11 @@ class Presuming(MemoryBackend):
             return answer
         now = self._clock()
         return tuple(claim if claim and claim.lease_until > now else None for claim in answer)
+
+
+@breaks(Guarantee.ONE_HOLDER, "mailboxes of one prefix are claimed when their lease expires")
+class Grasping(Tables):
+    """Takes from all mailboxes, whichever prefix they have."""
+
+    def find_claimable(self, request: ClaimRequest, now: int) -> Iterable[MailboxEntry]:
+        return super().find_claimable(replace(request, among=None), now)

@@ -14,6 +14,7 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import TABLE_NAMES, Tables
 from treadle.clock import Clock
 from treadle.core.commands import Commands, Receipt
+from treadle.core.id_ranges import IdRanges
 from treadle.core.mailbox_commands import Send
 from treadle.core.thread_commands import AppendThread
 from treadle.core.thread_queries import LoadThread
@@ -73,7 +74,9 @@ class Separate(FilesBackend):
 class Inattentive(FilesBackend):
     """Does not look for what others write while it waits."""
 
-    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+    async def wait(
+        self, timeout_ms: int, mailbox_id: str | None = None, among: IdRanges | None = None
+    ) -> None:
         await asyncio.sleep(timeout_ms / 1000)
 
 

@@ -11,6 +11,7 @@ from treadle.backends.memory.backend import MemoryBackend
 from treadle.backends.model.tables import Tables
 from treadle.core.claims import due_time
 from treadle.core.commands import AnyCommand, Commands, Receipt
+from treadle.core.id_ranges import IdRanges, Ids
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailbox_queries import LoadMailbox
 from treadle.core.mailboxes import MailboxEntry
@@ -119,9 +120,9 @@ class Deaf(MemoryBackend):
 class Unpunctual(Tables):
     """Does not wake for a lease that runs out."""
 
-    def next_due(self, now: int, mailbox_id: str | None) -> int | None:
-        due = super().next_due(now, mailbox_id)
-        claimed = self.find_entries(mailbox_id, ("claimed",))
+    def next_due(self, now: int, mailboxes: Ids) -> int | None:
+        due = super().next_due(now, mailboxes)
+        claimed = self.find_entries(_only(mailboxes), ("claimed",))
         return None if any(entry.lease_until == due for entry in claimed) else due
 
 
@@ -161,7 +162,9 @@ class Lending(MemoryBackend):
 class Restless(MemoryBackend):
     """Always returns early."""
 
-    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+    async def wait(
+        self, timeout_ms: int, mailbox_id: str | None = None, among: IdRanges | None = None
+    ) -> None:
         return
 
 
@@ -169,9 +172,23 @@ class Restless(MemoryBackend):
 class Procrastinating(Tables):
     """Waits for what falls due last."""
 
-    def next_due(self, now: int, mailbox_id: str | None) -> int | None:
-        due = super().next_due(now, mailbox_id)
+    def next_due(self, now: int, mailboxes: Ids) -> int | None:
+        due = super().next_due(now, mailboxes)
         if due == now:
             return due
-        entries = self.find_entries(mailbox_id, ("queued", "claimed"))
+        entries = self.find_entries(_only(mailboxes), ("queued", "claimed"))
         return max((due_time(entry) for entry in entries), default=None)
+
+
+@breaks(Guarantee.WAITS_END, "a wait for a prefix ends for its mailboxes only")
+class Unchoosy(MemoryBackend):
+    """Waits for all mailboxes, whichever are named."""
+
+    async def wait(
+        self, timeout_ms: int, mailbox_id: str | None = None, among: IdRanges | None = None
+    ) -> None:
+        await super().wait(timeout_ms, mailbox_id)
+
+
+def _only(mailboxes: Ids) -> str | None:
+    return mailboxes if isinstance(mailboxes, str) else None

@@ -1,16 +1,18 @@
 """An index of entries, so that a claim finds what it gets without looking at every entry.
 
 Each mailbox has a heap of its claimable entries in the order of their turns, and one more heap has
-the first entry of each mailbox in the order of claims. Two heaps wait for the clock: one has the
-entries that are due later, one the leases. No item is searched for in a heap to remove it: an
-outdated one stays until it comes up, and is skipped then. When most items are outdated, or when the
-clock goes back, the heaps are built again.
+the first entry of each mailbox in the order of claims. Mailboxes that a claim has chosen have
+such a heap of their own, so that it need not pass over all others. Two heaps wait for the clock:
+one has the entries that are due later, one the leases. No item is searched for in a heap to remove
+it: an outdated one stays until it comes up, and is skipped then. When most items are outdated, or
+when the clock goes back, the heaps are built again.
 """
 
 from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 from itertools import islice
 
+from treadle.backends.files._heads import ClaimOrder, Heads
 from treadle.core.claims import (
     ClaimRequest,
     TurnOrder,
@@ -21,12 +23,13 @@ from treadle.core.claims import (
     is_kept,
     turn_order,
 )
+from treadle.core.id_ranges import IdRanges, Ids, is_in
 from treadle.core.mailbox_pauses import is_paused
 from treadle.core.mailboxes import TERMINAL, MailboxEntry, MailboxState
 from treadle.errors import CorruptRecord
 
-_Order = tuple[int, int, int, str]
-"""`claim_order` of an entry; its last item is the entry's id."""
+_CHOICES = 32
+"""How many choices of mailboxes have a heap of their own; one that was used long ago loses it."""
 
 
 class MailboxIndex:
@@ -48,9 +51,8 @@ class MailboxIndex:
         self._duplicates: dict[tuple[str, str], str] = {}
         self._claimable: dict[str, list[TurnOrder]] = {}
         """Of mailboxes that had several entries at once: many have one, whose turn it is."""
-        self._heads: list[tuple[_Order, str]] = []
-        self._offered: dict[str, _Order] = {}
-        """The item of each mailbox in `_heads` that is not outdated."""
+        self._heads: dict[IdRanges | None, Heads] = {None: Heads()}
+        """The heads of all mailboxes, and of each choice of them."""
         self._later: list[tuple[int, str]] = []
         self._leases: list[tuple[int, str]] = []
         self._pauses: list[tuple[int, str]] = []
@@ -97,22 +99,38 @@ class MailboxIndex:
         """Return the entries that a claim gets, best first, by the rule of `claims.choose`."""
         self._advance(now)
         if request.mailbox_id is not None:
+            if not is_in(request.among, request.mailbox_id):
+                return []
             head = None if self._is_paused(request.mailbox_id) else self._head(request.mailbox_id)
             return [] if head is None or request.limit < 1 else [head]
-        chosen: list[tuple[_Order, str]] = []
-        while len(chosen) < request.limit and self._heads:
-            order, mailbox_id = heappop(self._heads)
-            if self._offered.get(mailbox_id) != order:
-                continue
-            del self._offered[mailbox_id]
+        if request.limit < 1:
+            return []
+        heads = self._heads_of(request.among)
+        chosen: list[tuple[ClaimOrder, str]] = []
+        for order, mailbox_id in heads.take():
             head = None if self._is_paused(mailbox_id) else self._head(mailbox_id)
             if head is not None and claim_order(head) == order:
                 chosen.append((order, mailbox_id))
             elif head is not None:
-                self._offer_head(claim_order(head), mailbox_id)
+                heads.offer(claim_order(head), mailbox_id)
+            if len(chosen) == request.limit:
+                break
         for order, mailbox_id in chosen:  # the caller may not take them
-            self._offer_head(order, mailbox_id)
+            heads.offer(order, mailbox_id)
         return [self._entries[order[-1]] for order, _ in chosen]
+
+    def _heads_of(self, among: IdRanges | None) -> Heads:
+        """Return the heads of some mailboxes; the first time, it looks at all that have entries."""
+        heads = self._heads.pop(among, None)
+        if heads is None:
+            heads = Heads()
+            for mailbox_id in self._unfinished:
+                if is_in(among, mailbox_id) and (head := self._head(mailbox_id)) is not None:
+                    heads.offer(claim_order(head), mailbox_id)
+            if len(self._heads) >= _CHOICES:
+                del self._heads[next(iter(self._heads))]
+        self._heads[among] = heads  # the last one now
+        return heads
 
     def first_waiting(self, mailbox_id: str, number: int, now: int) -> list[MailboxEntry]:
         """Return the first claimable entries of the mailbox, and the retries that hold back others.
@@ -146,9 +164,13 @@ class MailboxIndex:
                 if child < len(heap):
                     heappush(next_ones, (heap[child], child))
 
-    def next_due(self, now: int, mailbox_id: str | None) -> int | None:
-        """Return when an entry becomes claimable: `now` if one is, None if none ever does."""
-        if self.choose(ClaimRequest(consumer="", mailbox_id=mailbox_id), now):
+    def next_due(self, now: int, mailboxes: Ids) -> int | None:
+        """Return when an entry becomes claimable: `now` if one is, None if none ever does.
+
+        Of several mailboxes it may be too early a time, at which an entry of another one does.
+        """
+        mailbox_id, among = (mailboxes, None) if isinstance(mailboxes, str) else (None, mailboxes)
+        if self.choose(ClaimRequest(consumer="", mailbox_id=mailbox_id, among=among), now):
             return now
         if mailbox_id is not None:
             waiting = (self._entries[entry_id] for entry_id in self.unfinished(mailbox_id))
@@ -218,8 +240,8 @@ class MailboxIndex:
         # A dictionary keeps the memory of what was removed from it; a copy does not.
         self._unfinished, self._open = dict(self._unfinished), set(self._open)
         self._claimable.clear()
-        self._heads.clear()
-        self._offered.clear()
+        for among in self._heads:
+            self._heads[among] = Heads()
         self._later.clear()
         self._leases.clear()
         self._pauses.clear()
@@ -252,14 +274,10 @@ class MailboxIndex:
         """Put the mailbox's first entry on the heap of heads, unless it is there."""
         head = self._head(mailbox_id)
         if head is not None:
-            self._offer_head(claim_order(head), mailbox_id)
-
-    def _offer_head(self, head: _Order, mailbox_id: str) -> None:
-        offered = self._offered.get(mailbox_id)
-        # An earlier item is left as it is: when it comes up, the head is looked up again.
-        if offered is None or head < offered:
-            self._offered[mailbox_id] = head
-            heappush(self._heads, (head, mailbox_id))
+            order = claim_order(head)
+            for among, heads in self._heads.items():
+                if is_in(among, mailbox_id):
+                    heads.offer(order, mailbox_id)
 
     def _head(self, mailbox_id: str) -> MailboxEntry | None:
         """Return the mailbox's first claimable entry; None if it may give none."""

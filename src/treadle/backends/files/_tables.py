@@ -20,6 +20,7 @@ from treadle.core.claims import ClaimRequest
 from treadle.core.codec import decode
 from treadle.core.document_keys import KeyRange
 from treadle.core.documents import Document
+from treadle.core.id_ranges import Ids
 from treadle.core.mailboxes import TERMINAL, EntryStatus, MailboxEntry, MailboxState
 from treadle.core.message_times import MessageTimes, timed
 from treadle.core.messages import Message, StoredMessage
@@ -308,9 +309,9 @@ class FileTables(Tables):
         """Return the first entries of a mailbox that its holder may take, and retries."""
         return self._indexed().first_waiting(mailbox_id, number, now)
 
-    def next_due(self, now: int, mailbox_id: str | None) -> int | None:
+    def next_due(self, now: int, mailboxes: Ids) -> int | None:
         """Return when an entry becomes claimable: `now` if one is, None if none ever does."""
-        return self._indexed().next_due(now, mailbox_id)
+        return self._indexed().next_due(now, mailboxes)
 
     def _table(self, table: TableName) -> Any:  # a cache, or the table of documents
         return self.documents if table == "documents" else self._caches[table]

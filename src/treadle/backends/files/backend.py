@@ -27,6 +27,7 @@ from treadle.clock import Clock, new_token, system_clock
 from treadle.core.claims import ClaimRequest
 from treadle.core.codec import copied
 from treadle.core.commands import Commands, Receipt
+from treadle.core.id_ranges import Ids
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query, answer_query
 
@@ -120,10 +121,10 @@ class FilesBackend(LocalBackend):
         await asyncio.to_thread(self._live.clear)
         return damaged
 
-    async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
+    async def _times_left(self, mailboxes: Sequence[Ids]) -> list[int | None]:
         now = self._clock()
         times: list[int | None] = await self._thread.ask(
-            ReadCall(lambda tables: [tables.next_due(now, each) for each in mailbox_ids])
+            ReadCall(lambda tables: [tables.next_due(now, each) for each in mailboxes])
         )
         return [None if due is None else due - now for due in times]
 

@@ -20,6 +20,7 @@ from treadle.core.claims import ClaimRequest
 from treadle.core.codec import copied
 from treadle.core.commands import Commands, Receipt
 from treadle.core.hints import Hint
+from treadle.core.id_ranges import IdRanges, Ids
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query, answer_query
 from treadle.errors import StoreClosed
@@ -85,10 +86,12 @@ class MemoryBackend:
             answer = answer_query(query, self.tables, self._clock())
         return copied(answer)
 
-    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+    async def wait(
+        self, timeout_ms: int, mailbox_id: str | None = None, among: IdRanges | None = None
+    ) -> None:
         """Return once an entry is claimable, or after `timeout_ms`."""
         self._require_open()
-        await self._waiting.until_due(timeout_ms, mailbox_id)
+        await self._waiting.until_due(timeout_ms, among or mailbox_id)
 
     def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
         """Begin to listen for changes."""
@@ -105,11 +108,11 @@ class MemoryBackend:
         self._require_open()
         return self._live.follow(thread_id)
 
-    async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
+    async def _times_left(self, mailboxes: Sequence[Ids]) -> list[int | None]:
         self._require_open()
         now = self._clock()
         with self._changing:
-            times = [self.tables.next_due(now, mailbox_id) for mailbox_id in mailbox_ids]
+            times = [self.tables.next_due(now, each) for each in mailboxes]
         return [None if due is None else due - now for due in times]
 
     def _require_open(self) -> None:

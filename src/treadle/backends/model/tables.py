@@ -19,6 +19,7 @@ from treadle.backends.model.sorted_keys import SortedKeys
 from treadle.core.claims import ClaimRequest, choose, due_time, is_kept
 from treadle.core.document_keys import END, SEPARATOR, KeyRange, split_row_key
 from treadle.core.documents import Document, expiry_order, has_expired
+from treadle.core.id_ranges import Ids, is_in
 from treadle.core.limits import next_number
 from treadle.core.mailbox_pauses import is_paused
 from treadle.core.mailboxes import STATUSES, UNFINISHED, EntryStatus, MailboxEntry, MailboxState
@@ -382,9 +383,14 @@ class Tables:
         """A version that is at least `least` and larger than all that were given out before."""
         return self.versions.next(least)
 
-    def next_due(self, now: int, mailbox_id: str | None) -> int | None:
+    def next_due(self, now: int, mailboxes: Ids) -> int | None:
         """When an entry becomes claimable: `now` if one is, None if no entry waits for a time."""
-        entries = list(self.find_entries(mailbox_id, UNFINISHED))
+        mailbox_id, among = (mailboxes, None) if isinstance(mailboxes, str) else (None, mailboxes)
+        entries = [
+            entry
+            for entry in self.find_entries(mailbox_id, UNFINISHED)
+            if is_in(among, entry.mailbox_id)
+        ]
         request = ClaimRequest(consumer="", mailbox_id=mailbox_id)
         if choose(entries, request, now, self._paused(now)):
             return now

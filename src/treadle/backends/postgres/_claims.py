@@ -32,6 +32,7 @@ from treadle.backends.postgres._transactions import (
     Transaction,
     outcomes_of_failed_group,
 )
+from treadle.backends.sql.among import FRONT, LOOKS, ranges_in
 from treadle.backends.sql.claims import (
     Candidate,
     Claimed,
@@ -44,8 +45,12 @@ from treadle.backends.sql.claims import (
 from treadle.backends.sql.program import Program, Read, Row, Values, Write, writes
 from treadle.backends.sql.rows import read_entry
 from treadle.core.claims import ClaimRequest, choose, has_live_lease
+from treadle.core.id_ranges import IdRanges
 from treadle.core.limits import LARGEST_TIME
 from treadle.errors import CorruptRecord
+
+_SPARE = 5
+"""How many heads more a claim of some mailboxes looks at: some are locked, or have come since."""
 
 
 class MailboxesBusy(Exception):
@@ -225,6 +230,8 @@ def _look(request: ClaimRequest, limit: int, now: int | None) -> Program[_Look]:
         "mailbox_id": request.mailbox_id,
         "expired": EXPIRED_MAILBOXES,
     }
+    if request.among is not None:
+        return (yield from _look_among(request.among, values))
     names = ("lock_ready", "read_locked", "read_front")
     if request.mailbox_id is not None:
         names = ("lock_mailbox", "read_locked", "lock_ended_pauses")
@@ -236,6 +243,48 @@ def _look(request: ClaimRequest, limit: int, now: int | None) -> Program[_Look]:
         if all(is_over for _, is_over in missed):
             return look
         (skipped,) = yield (Read("read_skipped", values),)
+        return msgspec.structs.replace(look, skipped=skipped)
+
+
+def _look_among(ranges: IdRanges, values: Values) -> Program[_Look]:
+    """Do the same with some mailboxes, by the better of two ways: see `sql.among`."""
+    most = 2 * values["limit"] + _SPARE  # some may be locked
+    tries = [
+        *((way, max(look, most)) for look in LOOKS for way in ("by_mailbox", "in_order")),
+        ("by_mailbox", LARGEST_TIME),
+    ]
+    values = {**values, **ranges_in(ranges), "most": min(most, LARGEST_TIME)}
+    for way, look in tries:
+        found = yield from _look_by(way, {**values, "look": look, "first": most + FRONT})
+        if found is not None:
+            return found
+    whole = {**values, "look": LARGEST_TIME, "first": LARGEST_TIME}
+    found = yield from _look_by("by_mailbox", whole)
+    assert found is not None  # noqa: S101 - that was all
+    return found
+
+
+def _look_by(way: str, values: Values) -> Program[_Look | None]:
+    """Do the same in one way; None if it has not looked far enough."""
+    bounds = {name: min(values[name], LARGEST_TIME - _SPARE) for name in ("look", "first")}
+    # There may be more heads by then.
+    further = {**values, **{name: bound + _SPARE for name, bound in bounds.items()}}
+    values = {**values, **bounds}
+    while True:
+        locked, rows, missed = yield (
+            Read("lock_ready_among", values, (way,)),
+            Read("read_locked", values),
+            Read("read_front_among", further, (way,)),
+        )
+        ((now, *_, is_whole),) = locked
+        if not is_whole:
+            return None
+        if any(is_over for _, is_over in missed) and (yield from _end_pauses(values)):
+            continue
+        look = _Look(int(now), rows)
+        if all(is_over for _, is_over in missed):
+            return look
+        (skipped,) = yield (Read("read_skipped_among", further, (way,)),)
         return msgspec.structs.replace(look, skipped=skipped)
 
 

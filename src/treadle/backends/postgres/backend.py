@@ -45,6 +45,7 @@ from treadle.clock import Clock
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
 from treadle.core.hints import Hint
+from treadle.core.id_ranges import IdRanges, Ids
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query
 from treadle.errors import StoreUnavailable
@@ -218,11 +219,13 @@ class PostgresBackend:
         await asyncio.to_thread(vacuum, self._location)
         return ()
 
-    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+    async def wait(
+        self, timeout_ms: int, mailbox_id: str | None = None, among: IdRanges | None = None
+    ) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
         self._commits.require_running()
         self._notices.listen()
-        await self._waiting.until_due(timeout_ms, mailbox_id)
+        await self._waiting.until_due(timeout_ms, among or mailbox_id)
 
     def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
         """Begin to listen for changes."""
@@ -239,9 +242,9 @@ class PostgresBackend:
         self._commits.require_running()
         return await self._live.follow(thread_id)
 
-    async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
+    async def _times_left(self, mailboxes: Sequence[Ids]) -> list[int | None]:
         now = self._now()
-        return await self._read(lambda: _times_left(mailbox_ids, now))
+        return await self._read(lambda: _times_left(mailboxes, now))
 
     async def _read(self, program: Callable[[], Program[T]], *, reads_once: bool = False) -> T:
         self._commits.require_running()
@@ -318,9 +321,9 @@ def _count_documents(call: Call[Query[Any]]) -> int:
     return most_documents(call.request)
 
 
-def _times_left(mailbox_ids: Sequence[str | None], now: int | None) -> Program[list[int | None]]:
+def _times_left(mailboxes: Sequence[Ids], now: int | None) -> Program[list[int | None]]:
     """How many milliseconds until something may be claimable; None if nothing waits."""
-    times = yield from claims.next_due(mailbox_ids)
+    times = yield from claims.next_due(mailboxes)
     if all(due is None for due in times):
         return times
     if now is None:

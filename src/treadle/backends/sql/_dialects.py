@@ -19,6 +19,7 @@ A statement's text may contain fragments in braces, so that one text serves both
   the mailbox `a`, by the same.
 - `{id_in_thread:a = b}`: a message has the id, and is of the thread.
 - `{payloads:JOIN}`: the payloads of the entries before it, joined so; PostgreSQL looks up each one.
+- `{heads_among:look}`: the queue heads of the mailboxes in the ranges `:ranges`, `:look` at most.
 - `{live:now}`: a document has not expired at the time `:now`; NULL is the database's clock.
 - `{now:now}`: the time `:now`; NULL is the database's clock.
 - `{threads_with_times:JOIN}`: threads, each with the columns of `thread_times`, joined so.
@@ -42,6 +43,8 @@ from treadle.backends.sql.tables import (
 _THREAD_KEY = "COALESCE(:thread_key, (SELECT thread_key FROM threads WHERE thread_id = :thread_id))"
 """The key of a thread on SQLite: it is looked up if the same transaction inserts the thread."""
 _NO_PAIR = "(SELECT NULL AS id, NULL AS text WHERE 0) AS asked"
+_IS_IN = "{0}.mailbox_id >= asked.id AND {0}.mailbox_id < asked.text"
+"""Whether a row is of a mailbox in a range."""
 _FRAGMENT = re.compile(r"\{(\w+):([^{}]*)\}")
 
 
@@ -86,6 +89,8 @@ class Dialect(ABC):
                 return ", ".join(map(self._sorted, argument.split(", ")))
             case "payloads":
                 return self._payloads(argument)
+            case "heads_among":
+                return self._heads_among(argument)
             case "live":
                 return f"(expires_at IS NULL OR expires_at > {self._time(argument)})"
             case "now":
@@ -156,6 +161,9 @@ class Dialect(ABC):
 
     @abstractmethod
     def _payloads(self, join: str) -> str: ...
+
+    @abstractmethod
+    def _heads_among(self, look: str) -> str: ...
 
     @abstractmethod
     def _time(self, argument: str) -> str: ...
@@ -266,6 +274,12 @@ class Sqlite(Dialect):
 
     def _payloads(self, join: str) -> str:
         return f"{join} payloads USING (entry_id, mailbox_id, created_at)"
+
+    def _heads_among(self, look: str) -> str:
+        return (  # CROSS: SQLite leaves the order of the tables as it is
+            f"(SELECT queue_heads.* FROM {self._pairs('ranges')} CROSS JOIN queue_heads"
+            f" ON {_IS_IN.format('queue_heads')} LIMIT :{look})"
+        )
 
     def _time(self, argument: str) -> str:
         return f":{argument}"
@@ -401,6 +415,14 @@ class Postgres(Dialect):
         )
         columns = ", ".join(name for name in PAYLOADS.types if name not in keys)
         return f"{join} (SELECT {names}, {columns} FROM payloads) AS body ON {' AND '.join(same)}"
+
+    def _heads_among(self, look: str) -> str:
+        own = (  # in the order of the primary key, so that no plan looks at all heads
+            f"SELECT * FROM queue_heads WHERE {_IS_IN.format('queue_heads')}"
+            f" ORDER BY mailbox_id LIMIT :{look}"
+        )
+        asked = self._pairs("ranges")
+        return f"(SELECT own.* FROM {asked} CROSS JOIN LATERAL ({own}) AS own LIMIT :{look})"
 
     def _time(self, argument: str) -> str:
         clock = "(extract(epoch FROM statement_timestamp()) * 1000)::bigint"

@@ -7,6 +7,7 @@ from treadle.backends.model.tables import Tables
 from treadle.backends.sql.loaded_rows import NotLoaded
 from treadle.core.claims import ClaimRequest
 from treadle.core.document_keys import KeyRange
+from treadle.core.id_ranges import Ids
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import StoredMessage
 from treadle.core.runs import RunRecord
@@ -59,7 +60,7 @@ class RefusingTables(Tables):
         """Raise an error: claims have statements of their own."""
         _refuse("claimable entries")
 
-    def next_due(self, now: int, mailbox_id: str | None) -> int | None:
+    def next_due(self, now: int, mailboxes: Ids) -> int | None:
         """Raise an error: waits have statements of their own."""
         _refuse("due entries")
 

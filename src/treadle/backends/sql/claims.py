@@ -14,11 +14,13 @@ import msgspec
 from treadle.backends._damage import DamageLog
 from treadle.backends.model.tables import Change
 from treadle.backends.sql._mailbox_writes import head_of, write_entries
+from treadle.backends.sql.among import next_due_among
 from treadle.backends.sql.program import Program, Read, Row, Statement, writes
 from treadle.backends.sql.rows import ReadRow, id_column, read_entry, readable
 from treadle.backends.sql.tables import ENTRY_COLUMNS, KEPT, kind_of
 from treadle.clock import new_token
 from treadle.core.claims import ClaimRequest, choose, claimed, is_claimable, is_kept
+from treadle.core.id_ranges import IdRanges, Ids
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import CorruptRecord
 
@@ -192,15 +194,16 @@ def choose_named(
 
 def in_turn(requests: Sequence[ClaimRequest]) -> Iterable[list[ClaimRequest]]:
     """Group neighbouring requests whose entries can be chosen together."""
-    for shares, group in groupby(requests, _can_share):
+    for (shares, _), group in groupby(requests, _can_share):
         together = list(group)
         yield from [together] if shares else [[request] for request in together]
 
 
-def _can_share(request: ClaimRequest) -> bool:
-    """Return True if it takes from all mailboxes, at the present, and leaves them held."""
+def _can_share(request: ClaimRequest) -> tuple[bool, IdRanges | None]:
+    """Return whether it takes from many mailboxes, at the present, and leaves them held; which."""
     anywhere = request.mailbox_id is None and request.entry_id is None
-    return anywhere and request.now is None and request.limit > 0 and request.lease_ms > 0
+    shares = anywhere and request.now is None and request.limit > 0 and request.lease_ms > 0
+    return shares, request.among
 
 
 def take(
@@ -222,30 +225,30 @@ def _change(before: MailboxEntry, after: MailboxEntry) -> Change:
     return Change("entries", before.entry_id, before, after)
 
 
-def next_due(mailbox_ids: Sequence[str | None]) -> Program[list[int | None]]:
-    """The time at which an entry of each mailbox may become claimable; None if none is waiting.
-
-    The id None is for all mailboxes.
-    """
+def next_due(mailboxes: Sequence[Ids]) -> Program[list[int | None]]:
+    """The time at which an entry of these mailboxes may become claimable; None if none waits."""
+    times: list[int | None] = []
+    simple = [each for each in mailboxes if not isinstance(each, tuple)]
     reads: list[Read] = []
-    for mailbox_id in mailbox_ids:
+    for mailbox_id in simple:
         if mailbox_id is None:
             reads += (Read("next_ready", {}), Read("next_expiry", {}))
         else:
             reads.append(Read("next_of_mailbox", {"mailbox_id": mailbox_id}))
-    answers = iter((yield tuple(reads)))
-    return [
-        _first_time(next(answers), next(answers))
-        if mailbox_id is None
-        else _time_in_mailbox(next(answers))
-        for mailbox_id in mailbox_ids
-    ]
+    answers = iter((yield tuple(reads)) if reads else ())
+    for each in mailboxes:
+        if isinstance(each, tuple):
+            times.append(_first_time((yield from next_due_among(each))))
+        elif each is None:
+            times.append(_first_time([next(answers)[0][0], next(answers)[0][0]]))
+        else:
+            times.append(_time_in_mailbox(next(answers)))
+    return times
 
 
-def _first_time(ready: list[Row], expiry: list[Row]) -> int | None:
+def _first_time(found: Iterable[object]) -> int | None:
     # A damaged one is not an integer. The next claim gets it out of the way.
-    times = [time for ((time,),) in (ready, expiry) if isinstance(time, int)]
-    return min(times, default=None)
+    return min((time for time in found if isinstance(time, int)), default=None)
 
 
 def _time_in_mailbox(rows: list[Row]) -> int | None:

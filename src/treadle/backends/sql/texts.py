@@ -44,9 +44,49 @@ _BOUNDS = {
         WHERE mailboxes.mailbox_id = :mailbox_id AND paused_at IS NOT NULL
             AND COALESCE(paused_until, 9223372036854775807) > {now:now}
     )""",
+    # Not EXISTS, which PostgreSQL turns into a join: it would read all that is in the ranges.
+    "heads_among": """0 < (
+        SELECT COUNT(*)
+        FROM {pairs:ranges}
+        WHERE heads.mailbox_id >= asked.id AND heads.mailbox_id < asked.text
+    )""",
+    "mailboxes_among": """0 < (
+        SELECT COUNT(*)
+        FROM {pairs:ranges}
+        WHERE mailboxes.mailbox_id >= asked.id AND mailboxes.mailbox_id < asked.text
+    )""",
     "retrying": "kind <> 0 AND attempt_count > 0 AND available_at > {now:now}",
 }
 """The conditions that are not equalities."""
+_WAYS = {
+    "by_mailbox": """looked_at AS (SELECT * FROM {heads_among:look} AS heads),
+is_few (is_few) AS (SELECT (SELECT COUNT(*) FROM looked_at) < :look),
+first AS (
+    SELECT *
+    FROM looked_at AS heads
+    WHERE (SELECT is_few FROM is_few)
+        AND blocked <> 1
+        AND (kind = 0 OR available_at <= (SELECT now FROM clock))
+    ORDER BY priority DESC, available_at, created_at, entry_id
+    LIMIT :first
+),
+looked (is_whole) AS (
+    SELECT (SELECT is_few FROM is_few) AND (SELECT COUNT(*) FROM first) < :first
+)""",
+    "in_order": """first AS (
+    SELECT found.*
+    FROM priorities
+    CROSS JOIN LATERAL (
+        SELECT *
+        FROM ({ready_heads}) AS heads
+        ORDER BY available_at, created_at, entry_id
+        LIMIT :look
+    ) AS found
+    LIMIT :look
+),
+looked (is_whole) AS (SELECT (SELECT COUNT(*) FROM first) < :look)""",
+}
+"""How PostgreSQL looks at queue heads of some mailboxes: see `treadle.backends.sql.among`."""
 
 # A step from one priority to the next is one look at the index, however many heads there are.
 _PRIORITIES = """priorities (priority) AS (
@@ -93,25 +133,26 @@ mailbox, which comes last in it."""
 _CLAIM_TIME = "COALESCE(:now::bigint, (extract(epoch FROM now()) * 1000)::bigint)"
 """The time of a claim on PostgreSQL: `:now`, or the database's."""
 
+_READY_HEADS = """(
+        SELECT * FROM queue_heads
+        WHERE blocked = 0 AND priority = priorities.priority AND kind = 0
+        ORDER BY available_at, created_at, entry_id
+    ) UNION ALL (
+        SELECT * FROM queue_heads
+        WHERE blocked = 0 AND priority = priorities.priority AND kind = 1
+            AND available_at <= (SELECT now FROM clock)
+        ORDER BY available_at, created_at, entry_id
+    ) UNION ALL (
+        SELECT * FROM queue_heads
+        WHERE blocked = 0 AND priority = priorities.priority AND kind = 2
+            AND available_at <= (SELECT now FROM clock)
+        ORDER BY available_at, created_at, entry_id
+    )"""
+"""The heads of a priority that are due, on PostgreSQL, of each kind in the order of the index."""
+
 # FOR UPDATE OF takes no name with a schema, so the table has another name here.
 _READY_MAILBOXES = """SELECT mailbox.mailbox_id
-    FROM (
-        (
-            SELECT * FROM queue_heads
-            WHERE blocked = 0 AND priority = priorities.priority AND kind = 0
-            ORDER BY available_at, created_at, entry_id
-        ) UNION ALL (
-            SELECT * FROM queue_heads
-            WHERE blocked = 0 AND priority = priorities.priority AND kind = 1
-                AND available_at <= (SELECT now FROM clock)
-            ORDER BY available_at, created_at, entry_id
-        ) UNION ALL (
-            SELECT * FROM queue_heads
-            WHERE blocked = 0 AND priority = priorities.priority AND kind = 2
-                AND available_at <= (SELECT now FROM clock)
-            ORDER BY available_at, created_at, entry_id
-        )
-    ) AS heads
+    FROM ({ready_heads}) AS heads
     JOIN mailboxes AS mailbox ON mailbox.mailbox_id = heads.mailbox_id
     WHERE NOT EXISTS ({better}) AND NOT {paused}
     ORDER BY heads.available_at, heads.created_at, heads.entry_id
@@ -177,6 +218,7 @@ class Texts:
             ("{claim_columns}", ", ".join(CLAIM_COLUMNS)),
             # These have fragments themselves, so they come before those.
             ("{ready_mailboxes}", _READY_MAILBOXES),
+            ("{ready_heads}", _READY_HEADS),
             ("{expired_mailboxes}", _EXPIRED_MAILBOXES),
             ("{priorities}", _PRIORITIES),
             ("{blocked}", _BLOCKED),
@@ -195,7 +237,7 @@ class Texts:
             sign = ">" if direction == "ASC" else "<"
             values = ", ".join(f":behind_{column}" for column in sort)
             return f"({', '.join(sort)}) {sign} ({values})"
-        return _BOUNDS.get(name) or self._dialect.condition(name)
+        return _BOUNDS.get(name) or _WAYS.get(name) or self._dialect.condition(name)
 
 
 @cache

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from treadle.backends._damage import DamageLog
+from treadle.backends.sql.among import FRONT, HEADS_AMONG, LOOKS, MAILBOXES_AMONG, ranges_in
 from treadle.backends.sql.claims import (
     Candidate,
     Claimed,
@@ -20,10 +21,11 @@ from treadle.backends.sql.claims import (
     in_turn,
     take,
 )
-from treadle.backends.sql.program import Program, Read, Row, writes
+from treadle.backends.sql.program import Program, Read, Row, Values, writes
 from treadle.backends.sql.rows import read_claim, read_entry
 from treadle.backends.sql.tables import KEPT
 from treadle.core.claims import ClaimRequest, choose
+from treadle.core.id_ranges import IdRanges
 from treadle.core.limits import LARGEST_TIME
 from treadle.core.mailboxes import MailboxEntry
 from treadle.errors import CorruptRecord
@@ -54,7 +56,7 @@ def _claim(requests: list[ClaimRequest], now: int, damage: DamageLog) -> Program
         return [()] * len(requests)
     sieve = Sieve(damage)
     entries: list[MailboxEntry] = []
-    while candidates := (yield from _candidates(requests[0].mailbox_id, looked, now, sieve)):
+    while candidates := (yield from _candidates(requests[0], looked, now, sieve)):
         ids = [each.entry_id for each in candidates if isinstance(each.entry_id, str)]
         (rows,) = yield (Read("load_entries", {"ids": sorted(ids)}),)
         found = {row[0]: row for row in rows}
@@ -101,9 +103,10 @@ def _end_pauses(mailbox_id: str | None, now: int) -> Program[None]:
 
 
 def _candidates(
-    mailbox_id: str | None, limit: int, now: int, sieve: Sieve
+    request: ClaimRequest, limit: int, now: int, sieve: Sieve
 ) -> Program[list[Candidate]]:
     """The best claimable entry of each mailbox, best first."""
+    mailbox_id = request.mailbox_id
     if mailbox_id is not None:
         yield from _end_pauses(mailbox_id, now)
         (rows,) = yield (Read("heads_of_mailbox", {"mailbox_id": mailbox_id, "now": now}),)
@@ -113,9 +116,15 @@ def _candidates(
     if has_ended_pauses:
         yield from _end_pauses(None, now)
         (((priority, _, has_expired),),) = yield (front,)
-    heads = yield from _ready_heads(priority, limit, now)
+    if request.among is None:
+        heads = yield from _ready_heads(priority, limit, now)
+        expired_heads = Read("expired_heads", {"now": now})
+    else:
+        heads = yield from _heads_among(request.among, priority, limit, now)
+        values = {**ranges_in(request.among), "now": now}
+        expired_heads = Read("expired_heads", values, MAILBOXES_AMONG)
     if has_expired:
-        (expired,) = yield (Read("expired_heads", {"now": now}),)
+        (expired,) = yield (expired_heads,)
         heads += expired
     return _first_of_each(heads, limit, now, sieve)
 
@@ -134,6 +143,51 @@ def _ready_heads(priority: int | None, limit: int, now: int) -> Program[list[Row
             break
         (((priority,),),) = yield (Read("next_priority", {"below": priority}),)
     return heads
+
+
+def _heads_among(
+    ranges: IdRanges, priority: int | None, limit: int, now: int
+) -> Program[list[Row]]:
+    """The heads of some mailboxes that are due, by the better of two ways: see `sql.among`."""
+    values = {**ranges_in(ranges), "now": now, "limit": min(limit, LARGEST_TIME)}
+    for look in LOOKS:
+        looking = {**values, "look": look}
+        (((_, looked),),) = yield (Read("time_among", looking),)
+        if looked < look:
+            return (yield from _by_mailbox(looking))
+        looking["look"] = max(look, 2 * values["limit"])
+        found, is_cut_off = yield from _ready_among(priority, looking)
+        if not is_cut_off:
+            return found
+    return (yield from _by_mailbox({**values, "look": LARGEST_TIME}))
+
+
+def _by_mailbox(looking: Values) -> Program[list[Row]]:
+    """The heads of some mailboxes; few of the first ones are not the first of their mailboxes."""
+    found: list[Row] = []
+    for most in (min(2 * looking["limit"] + FRONT, LARGEST_TIME), LARGEST_TIME):
+        (found,) = yield (Read("heads_among", {**looking, "most": most}),)
+        if len(found) >= looking["limit"] or most >= looking["look"]:
+            break
+    return found
+
+
+def _ready_among(priority: int | None, looking: Values) -> Program[tuple[list[Row], bool]]:
+    """The heads of some mailboxes, as far as each priority is looked at, and if that ended it."""
+    found: list[Row] = []
+    seen: set[int] = set()
+    while priority is not None and priority not in seen:
+        seen.add(priority)
+        values = {**looking, "priority": priority}
+        reads = Read("ready_heads_among", values, HEADS_AMONG), Read("count_ready_heads", values)
+        ours, ((looked,),) = yield reads
+        found += ours
+        if len(found) >= looking["limit"]:
+            break
+        if looked >= looking["look"]:
+            return found, True
+        (((priority,),),) = yield (Read("next_priority", {"below": priority}),)
+    return found, False
 
 
 def _first_of_each(heads: Sequence[Row], limit: int, now: int, sieve: Sieve) -> list[Candidate]:

@@ -58,6 +58,7 @@ from treadle.clock import Clock, system_clock
 from treadle.core.claims import ClaimRequest
 from treadle.core.commands import Commands, Receipt
 from treadle.core.hints import Hint
+from treadle.core.id_ranges import Ids
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.queries import Query
 from treadle.errors import StoreUnavailable
@@ -216,8 +217,8 @@ class SqliteBackend(LocalBackend):
         if not is_empty:
             raise StoreUnavailable(self._path, "others kept its log in use; try it again")
 
-    async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
-        times = await self._read(lambda: next_due(mailbox_ids))
+    async def _times_left(self, mailboxes: Sequence[Ids]) -> list[int | None]:
+        times = await self._read(lambda: next_due(mailboxes))
         now = self._clock()
         return [None if due is None else due - now for due in times]
 

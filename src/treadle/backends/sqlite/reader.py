@@ -25,6 +25,7 @@ from treadle.backends.sqlite._side_files import beside
 from treadle.backends.sqlite.schema import check_current
 from treadle.clock import Clock, system_clock
 from treadle.core.hints import Hint
+from treadle.core.id_ranges import IdRanges, Ids
 from treadle.core.queries import Query
 from treadle.errors import StoreClosed, StoreUnavailable
 
@@ -82,9 +83,11 @@ class SqliteReader:
         now = self._clock()
         return await self._run(lambda: read(query, self._damage, now))
 
-    async def wait(self, timeout_ms: int, mailbox_id: str | None = None) -> None:
+    async def wait(
+        self, timeout_ms: int, mailbox_id: str | None = None, among: IdRanges | None = None
+    ) -> None:
         """Return once something is claimable, or after `timeout_ms`."""
-        await self._waiting.until_due(timeout_ms, mailbox_id)
+        await self._waiting.until_due(timeout_ms, among or mailbox_id)
 
     def listen(self, wanted: frozenset[Hint] | None = None) -> Listener:
         """Begin to listen for changes."""
@@ -98,8 +101,8 @@ class SqliteReader:
             raise StoreClosed
         return self._live.follow(thread_id)
 
-    async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
-        times = await self._run(lambda: next_due(mailbox_ids))
+    async def _times_left(self, mailboxes: Sequence[Ids]) -> list[int | None]:
+        times = await self._run(lambda: next_due(mailboxes))
         now = self._clock()
         return [None if due is None else due - now for due in times]
 

@@ -48,6 +48,15 @@ from treadle.testing.subject import Subject
 Call = Callable[[Store, "Tokens"], Awaitable[Any]]
 T = TypeVar("T")
 
+_CLAIMED_FROM: tuple[dict[str, Any], ...] = (
+    {},
+    {},
+    *({"mailbox_id": each} for each in commands.MAILBOXES),
+    {"mailbox_prefix": "m"},
+    {"mailbox_prefix": ("m1", "é")},
+    {"except_prefix": "m1"},
+)
+"""The mailboxes that a claim may name."""
 SHORT = settings(
     max_examples=10,
     stateful_step_count=40,
@@ -184,7 +193,7 @@ class HistoryMachine(RuleBasedStateMachine):
             "limit": data.draw(st.sampled_from([5, 1, 2, 0])),
             "consumer": data.draw(st.sampled_from(["one", "two"])),
             "lease_ms": data.draw(commands.durations),
-            "mailbox_id": data.draw(st.sampled_from([None, None, None, *commands.MAILBOXES])),
+            **data.draw(st.sampled_from(_CLAIMED_FROM)),
             "now": data.draw(nows(self.clock.now)),
         }
         self.step(data, lambda store, _: store.mailboxes.claim(**arguments))

@@ -3,9 +3,9 @@ SELECT MIN(first.time)
 FROM (
     SELECT MIN(wakes_at) AS time
     FROM mailboxes
-    WHERE wakes_at IS NOT NULL AND pause_ends IS NULL
+    WHERE wakes_at IS NOT NULL AND pause_ends IS NULL AND {conditions}
     UNION ALL
     SELECT MIN(pause_ends)
     FROM mailboxes
-    WHERE pause_ends IS NOT NULL
+    WHERE pause_ends IS NOT NULL AND {conditions}
 ) AS first

@@ -8,6 +8,7 @@ WHERE mailboxes.lease_until <= :now
     AND mailboxes.pause_ends IS NULL
     AND NOT {paused}
     AND (heads.available_at <= :now OR heads.kind <> 2)
+    AND {conditions}
 UNION ALL
 SELECT
     mailboxes.mailbox_id, entries.priority, entries.kind, entries.turn, entries.available_at,
@@ -15,4 +16,7 @@ SELECT
 FROM mailboxes
 -- A mailbox with a lease and no claimed entry is damaged; the claim has to know of it.
 LEFT JOIN entries ON entries.mailbox_id = mailboxes.mailbox_id AND entries.status = 'claimed'
-WHERE mailboxes.lease_until <= :now AND mailboxes.pause_ends IS NULL AND NOT {paused}
+WHERE mailboxes.lease_until <= :now
+    AND mailboxes.pause_ends IS NULL
+    AND NOT {paused}
+    AND {conditions}

@@ -33,6 +33,7 @@ from treadle.worker import Backoff, Handler, Worker, log_events
         "treadle work my_agent:handle --max-attempts 20 --backoff 5s --max-backoff 1h",
         "treadle work my_agent:handle --log json --healthz 8080",
         "treadle work my_agent:handle --json | jq -c 'select(.event == \"dead_lettered\")'",
+        "treadle work my_mail:send --mailbox-prefix emails:",
         "treadle work my_agent:handle --until-idle        # in a test, or from cron",
     ),
 )
@@ -116,6 +117,20 @@ from treadle.worker import Backoff, Handler, Worker, log_events
 )
 @click.option("--mailbox", metavar="ID", help="Process only this mailbox.")
 @click.option(
+    "--mailbox-prefix",
+    "mailbox_prefixes",
+    metavar="TEXT",
+    multiple=True,
+    help="Process only mailboxes whose ids begin so; may be given several times.",
+)
+@click.option(
+    "--except-prefix",
+    "except_prefixes",
+    metavar="TEXT",
+    multiple=True,
+    help="Process no mailbox whose id begins so; may be given several times.",
+)
+@click.option(
     "--until-idle",
     is_flag=True,
     help="End when no entry is queued or claimed, except in paused mailboxes.",
@@ -150,6 +165,8 @@ def work(  # noqa: PLR0913, PLR0917
     purge_after: int | None,
     purge_documents: bool | None,
     mailbox: str | None,
+    mailbox_prefixes: tuple[str, ...],
+    except_prefixes: tuple[str, ...],
     until_idle: bool,
     log_form: LogForm,
     healthz: int | None,
@@ -157,7 +174,7 @@ def work(  # noqa: PLR0913, PLR0917
     verbose: bool,
     child: bool,
 ) -> None:
-    """Run a handler on the entries of all mailboxes.
+    """Run a handler on the entries of all mailboxes, or of those with a prefix.
 
     HANDLER is `async def handle(delivery)` in MODULE, which may be in the current folder. After
     SIGTERM or Ctrl-C, running handlers finish, and the exit status is 0. With --processes, a
@@ -190,6 +207,8 @@ def work(  # noqa: PLR0913, PLR0917
                 max_attempts=max_attempts,
                 backoff=Backoff(base_ms=backoff, max_ms=max_backoff),
                 mailbox_id=mailbox,
+                mailbox_prefix=mailbox_prefixes or None,
+                except_prefix=except_prefixes,
                 grace_ms=grace,
                 purge_after_ms=purge_after,
                 purge_documents=purge_documents,
@@ -247,6 +266,9 @@ def _child_arguments() -> list[str]:
     for option in options:
         value = given[option.removeprefix("--").replace("-", "_")]
         arguments += [] if value is None else [option, str(value)]
+    for option in ("--mailbox-prefix", "--except-prefix"):
+        for prefix in given[f"{option.removeprefix('--').replace('-', '_')}es"]:
+            arguments.append(f"{option}={prefix}")
     for option in ("--backoff", "--max-backoff", "--grace", "--purge-after"):
         value = given[option.removeprefix("--").replace("-", "_")]
         arguments += [] if value is None else [option, f"{value}ms"]

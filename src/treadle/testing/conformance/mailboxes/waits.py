@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from treadle import MailboxEntry, Store, StoreClosed
 from treadle.backends.base import Guarantee
@@ -71,12 +72,13 @@ async def wait_soon(store: Store, mailbox_id: str | None = None) -> None:
     await with_timeout(store.mailboxes.wait(LONG, mailbox_id=mailbox_id), SOON_SECONDS)
 
 
-async def expect_rest(store: Store, mailbox_id: str | None = None) -> None:
+async def expect_rest(store: Store, mailbox_id: str | None = None, **options: Any) -> None:
     """Fail if it takes many waits to let some time pass in which there is nothing to claim."""
     waits, end = 0, time.monotonic() + 0.06
     while (left := end - time.monotonic()) > 0:
         assert waits < 10, "waits return at once, though there is nothing to claim"
-        await with_timeout(store.mailboxes.wait(int(left * 1000) + 1, mailbox_id=mailbox_id))
+        wait = store.mailboxes.wait(int(left * 1000) + 1, mailbox_id=mailbox_id, **options)
+        await with_timeout(wait)
         waits += 1
     assert time.monotonic() - end < SOON_SECONDS, "a wait went on long after its time"
 
