@@ -40,7 +40,7 @@ async def _fill(store: Store) -> None:
         times = {"created_at": created, "updated_at": updated}
         parent = "a" if key in "bc" else None
         origin = "subagent" if parent else "user"
-        fields = {"status": status, "agent_id": agent, "origin": origin, **times}
+        fields: dict[str, Any] = {"status": status, "agent_id": agent, "origin": origin, **times}
         if key in "ce":
             fields["metadata"] = {"asks": key == "c"}
         restored = run(key, thread, parent_run_id=parent, **fields)
