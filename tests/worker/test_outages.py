@@ -263,6 +263,25 @@ async def test_a_lease_that_cannot_be_renewed_is_lost_alone(
     assert [each.entry for each in blocked.cancelled] == [lost.entry]
 
 
+async def test_a_lease_that_cannot_be_renewed_while_it_is_settled_is_not_lost(
+    faulty: FaultyBackend,
+    faulty_store: Store,
+    recorder: Recorder,
+    new_worker: NewWorker,
+    clock: ManualClock,
+) -> None:
+    await faulty_store.mailboxes.send("m", 1)
+    gate = faulty.gates["commit"] = asyncio.Event()
+    failing(faulty, "renew", 1, CorruptRecord("e.json", "torn"))
+    async with running(new_worker(faulty_store, return_at_once, lease_ms=300)):
+        await faulty.called("commit", 1)
+        await advance(clock, 100)
+        await faulty.called("renew", 1)
+        gate.set()
+        await recorder.wait_for(Done)
+    assert not recorder.of(LeaseLost)
+
+
 @in_databases
 async def test_a_held_entry_that_is_damaged_does_not_end_the_worker(
     store_url: str, clock: ManualClock, recorder: Recorder, new_worker: NewWorker

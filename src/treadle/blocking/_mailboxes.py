@@ -90,7 +90,8 @@ class Mailboxes(MailboxWrites):
     ) -> MailboxEntry | None:
         """Claim one entry by its id, even if it is not due yet.
 
-        None if it does not exist, has ended, or if a lease is live in its mailbox.
+        None if it does not exist, has ended, or if a lease is live in its mailbox. None, too, if
+        that is paused, or if a retry that keeps its order comes before the entry and is not due.
         """
         return self._portal.call(
             self._reads.claim_entry(entry_id, consumer=consumer, lease_ms=lease_ms, now=now)

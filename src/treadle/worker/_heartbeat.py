@@ -79,10 +79,10 @@ class Heartbeat:
         except (StoreClosed, *TRANSIENT):
             raise
         except TreadleError as error:  # such as an entry that somebody has damaged
-            if len(leases) == 1:
+            if len(leases) > 1:
+                await asyncio.gather(*(self._renew([lease]) for lease in leases))
+            elif not leases[0].is_settling:  # otherwise that write will tell
                 self._settler.lose(leases[0], error)
-                return
-            await asyncio.gather(*(self._renew([lease]) for lease in leases))
 
     async def _renew_together(self, leases: Sequence[Lease]) -> None:
         renewals = tuple(
