@@ -1,7 +1,9 @@
 """What one process has of a folder in memory does not grow with what it has done."""
 
 import tracemalloc
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from treadle.backends.files import _tables as tables
 from treadle.backends.files import _thread_cache as thread_cache
 from treadle.backends.files._encoded_thread import read_thread
 from treadle.backends.files._engine import Engine, ReadCall
+from treadle.backends.files._entries import Entry, combine
 from treadle.backends.files._entry_cache import EntryCache
 from treadle.backends.files._journal import Journal, Position
 from treadle.backends.files._thread_cache import ThreadCache
@@ -308,3 +311,76 @@ async def test_an_append_leaves_at_most_its_bytes_in_memory(
         finally:
             tracemalloc.stop()
     assert grown / 500 < most
+
+
+# --- recovery -------------------------------------------------------------------------------------
+
+
+CRASHED = 300
+"""How many entries a process had sent that has died."""
+
+
+def crash(folder: Path) -> None:
+    """Leave a folder as after a loss of power: a journal, and none of its JSON files."""
+    engine = Engine(str(folder), system_clock, "full", Disk(), journal_bytes=2**40)
+    engine.open(Patience.of(60))
+    for number in range(CRASHED):
+        send = Send(mailbox_id=f"m{number % 7}", entry_id=f"e{number}", payload=TEXT)
+        said = ThreadChangeSet(messages=(Message.user(f"{number}", id=f"{number}"),))
+        if number < 5:
+            commit(engine, CreateThread(thread=Thread(id=f"t{number}")))
+        commit(engine, AppendThread(thread_id=f"t{number % 5}", changes=said), send)
+    journals = [path for path in (folder / "_treadle").iterdir() if path.name[:8] == "journal-"]
+    kept = {path: path.read_bytes() for path in journals}
+    engine.close()
+    for path, data in kept.items():
+        path.write_bytes(data)
+    for path in files_in(folder):
+        path.unlink()
+
+
+def files_in(folder: Path) -> list[Path]:
+    return [*folder.glob("t?.json"), *(folder / "_mailbox").iterdir()]
+
+
+async def test_recovery_reads_a_part_of_large_journals_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash(tmp_path)
+    numbers: list[int] = []
+
+    def counted(entries: Iterable[Entry]) -> Any:
+        numbers.append(len(tuple(entries)))
+        return combine(entries)
+
+    monkeypatch.setattr(recovery, "combine", counted)
+    monkeypatch.setattr(recovery, "_REPLAYED_AT_ONCE", 20_000)
+    async with treadle.open_store(tmp_path) as store:
+        assert (await store.mailboxes.count_entries()).queued == CRASHED
+        for number in range(5):
+            page = await store.threads.list_messages(f"t{number}", limit=200)
+            said = [each.message.content for each in page.messages]
+            assert said == [f"{each}" for each in range(number, CRASHED, 5)]
+    assert sum(numbers) > 2 * 2 * CRASHED
+    assert max(numbers) < CRASHED
+
+
+async def test_recovery_of_large_journals_writes_nothing_if_a_part_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash(tmp_path)
+    monkeypatch.setattr(recovery, "_REPLAYED_AT_ONCE", 20_000)
+    advanced = recovery._advanced
+
+    def damaged(files: JsonFiles, key: str, change: Any) -> bytes:
+        if key == "t3":
+            raise CorruptRecord("thread 't3'", "damaged")
+        return advanced(files, key, change)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recovery, "_advanced", damaged)
+        with pytest.raises(CorruptRecord):
+            await treadle.open_store(tmp_path).open()
+    assert not files_in(tmp_path)
+    async with treadle.open_store(tmp_path) as store:
+        assert (await store.mailboxes.count_entries()).queued == CRASHED

@@ -93,6 +93,22 @@ class Journal:
         """Return True if the file is longer than what this process has read or written."""
         return self._disk.size_of(self._log) > self.position.end
 
+    def size(self) -> int:
+        """Return the length of the file in bytes."""
+        return self._disk.size_of(self._log)
+
+    def read_at(self, start: int, size: int) -> Record:
+        """Return a record that was read before, by its first byte and its length.
+
+        Raises:
+            CorruptRecord: it is no longer there.
+        """
+        record = _parse(self._disk.read_log(self._log, start, size), 0)
+        if record is None:
+            reason = "the record there has changed while the journal was read"
+            raise CorruptRecord(f"{self.path} at byte {start}", reason)
+        return record
+
     def read_on(self) -> Iterator[Record]:
         """Yield the records after `position`, which advances; a damaged tail ends them.
 

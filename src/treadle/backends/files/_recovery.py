@@ -1,7 +1,7 @@
 """Recovery after a crash: the JSON files catch up with the journals."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from treadle.backends.files._collection_files import (
     CollectionChange,
@@ -17,6 +17,7 @@ from treadle.backends.files._entries import (
     table_of,
 )
 from treadle.backends.files._journal import Journal, Position
+from treadle.backends.files._journal_shares import JournalShares
 from treadle.backends.files.disk import Bytes, Disk
 from treadle.backends.files.json_files import JsonFiles
 from treadle.backends.model.tables import TableName
@@ -30,6 +31,10 @@ _SYNCED_AT_ONCE = 10_000
 
 A journal may have hundreds of thousands. One that is noted again is synced again.
 """
+
+
+_REPLAYED_AT_ONCE = 64 * 2**20
+"""Of how many bytes of journals the entries are in memory at a time, with the files they write."""
 
 
 def journal_path(files: JsonFiles, number: int) -> str:
@@ -113,9 +118,26 @@ def recover(disk: Disk, files: JsonFiles) -> int:
     numbers = find_journals(disk, files)
     newest = numbers[-1] if numbers else 0
     _check_last(files, newest)
-    replay(files, [e for number in numbers for e in read_journal(disk, files, number)])
+    paths = [(number, journal_path(files, number)) for number in numbers]
+    shares = JournalShares(disk, paths, _REPLAYED_AT_ONCE)
+    if shares.count > 1:  # nothing is written unless all can be
+        for share in range(shares.count):
+            _check(files, tuple(shares.entries(share)))
+    for share in range(shares.count):
+        replay(files, shares.entries(share))
     checkpoint(disk, files, numbers)
     return newest
+
+
+def _check(files: JsonFiles, entries: Sequence[Entry]) -> None:
+    """Check that `replay` can write what entries say; nothing is written.
+
+    Raises:
+        CorruptRecord: it cannot.
+    """
+    _collections(files, entries)
+    for _ in _contents(files, entries):
+        pass
 
 
 def replay(files: JsonFiles, entries: Iterable[Entry]) -> None:
