@@ -5,9 +5,19 @@ from typing import Any
 
 import pytest
 from tests.marks import every_backend
-from tests.worker.support import NewWorker, running, settle, until_idle
+from tests.worker.support import (
+    FaultyBackend,
+    NewWorker,
+    advance,
+    passing_time,
+    running,
+    settle,
+    until_idle,
+)
 
 from treadle import InvalidValue, Store
+from treadle.core.mailbox_queries import SearchEntries
+from treadle.core.queries import Query
 from treadle.testing import ManualClock
 from treadle.worker import Delivery, Worker
 
@@ -65,6 +75,40 @@ async def test_until_idle_waits_for_its_own_mailboxes_only(
     seen = Seen()
     await until_idle(new_worker(store, seen, mailbox_prefix="emails:"))
     assert seen.mailboxes == ["emails:1"]
+
+
+async def test_until_idle_searches_once_for_what_is_left_beside_many_others(
+    faulty: FaultyBackend,
+    faulty_store: Store,
+    clock: ManualClock,
+    new_worker: NewWorker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Those of others may be a million."""
+    read = faulty.read
+    searches = 0
+
+    async def note(query: Query[Any]) -> Any:
+        nonlocal searches
+        searches += isinstance(query, SearchEntries)
+        return await read(query)
+
+    monkeypatch.setattr(faulty, "read", note)
+    async with faulty_store.batch() as step:
+        for number in range(450):
+            step.mailboxes.send(f"reports:{number}", None)
+        step.mailboxes.send("emails:1", None, delay_ms=600_000)
+    seen = Seen()
+    worker = new_worker(faulty_store, seen, mailbox_prefix="emails:")
+    task = asyncio.create_task(until_idle(worker))
+    for _ in range(20):
+        await advance(clock, 10_000)
+    assert searches == 3
+    async with passing_time(clock, lambda: faulty_store.mailboxes.load("emails:1")):
+        clock.now += 400_000
+        await task
+    assert seen.mailboxes == ["emails:1"]
+    assert searches == 6
 
 
 @pytest.mark.parametrize(

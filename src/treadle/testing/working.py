@@ -11,6 +11,8 @@ async def work(
     clock: ManualClock,
     *,
     mailbox_id: str | None = None,
+    mailbox_prefix: str | tuple[str, ...] | None = None,
+    except_prefix: str | tuple[str, ...] = (),
     max_attempts: int = 10,
     coalesce: int = 1,
     concurrency: int = 8,
@@ -28,6 +30,8 @@ async def work(
         handler: what is tested.
         clock: the clock of the store.
         mailbox_id: work this mailbox only, so that what the handler sends to others stays.
+        mailbox_prefix: as for `Worker`.
+        except_prefix: as for `Worker`.
         max_attempts: as for `Worker`.
         coalesce: as for `Worker`.
         concurrency: as for `Worker`; 1 works one entry after the other.
@@ -46,6 +50,8 @@ async def work(
         store,
         handler,
         mailbox_id=mailbox_id,
+        mailbox_prefix=mailbox_prefix,
+        except_prefix=except_prefix,
         max_attempts=max_attempts,
         coalesce=coalesce,
         concurrency=concurrency,

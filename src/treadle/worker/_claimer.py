@@ -53,6 +53,8 @@ class Claimer:
         self._clock = context.clock
         self._slots = slots
         self._release = release
+        self._left: str | None = None
+        """The last entry that a look for what is left has found."""
         self._suspects: deque[str] = deque()
         """Entries to be tried alone: see `is_suspect`."""
         self._is_stopped = False
@@ -224,6 +226,9 @@ class Claimer:
 
         That is no entry which cannot be read, or whose mailbox cannot be, and none of a paused one.
         """
+        # What others have waiting may be much, so what was found is not searched for again.
+        if self._left is not None and await self._is_left(self._left):
+            return True
         paused: dict[str, bool] = {}
         listing = partial(
             self._mailboxes.search_entries,
@@ -234,6 +239,7 @@ class Claimer:
         async for entry in every_by_cursor(listing):
             if not self._settings.includes(entry.mailbox_id):
                 continue
+            self._left = entry.entry_id
             if self._is_held(entry):
                 return True
             if entry.mailbox_id not in paused:
@@ -241,6 +247,15 @@ class Claimer:
             if not paused[entry.mailbox_id]:
                 return True
         return False
+
+    async def _is_left(self, entry_id: str) -> bool:
+        try:
+            entry = await self._mailboxes.load_entry(entry_id)
+        except CorruptRecord:
+            return False
+        if entry is None or entry.status not in UNFINISHED:
+            return False
+        return self._is_held(entry) or not await self._is_paused(entry.mailbox_id)
 
     def _is_held(self, entry: MailboxEntry) -> bool:
         if entry.status != "claimed":
