@@ -61,6 +61,23 @@ async def test_any_text_is_a_key(store_url: str) -> None:
         assert await items.alist_namespaces() == sorted((f"n{text}",) for text in TEXTS)
 
 
+@every_backend
+@pytest.mark.parametrize("text", ["half of an emoji: \ud83d", "x" * 2_000], ids=["half", "long"])
+async def test_there_is_no_item_under_a_key_that_cannot_be_stored(store: Store, text: str) -> None:
+    items = TreadleStore(store)
+    await items.aput(("a",), "k", {"v": 1})
+    with pytest.raises(InvalidValue):
+        await items.aput(("a",), text, {"v": 1})
+    assert await items.aget(("a",), text) is None
+    assert await items.aget((text,), "k") is None
+    assert await items.asearch((text,)) == []
+    assert await items.asearch((text,), filter={"v": 1}) == []
+    await items.adelete(("a",), text)
+    found, other = await items.abatch([GetOp(("a",), "k"), GetOp(("a",), text)])
+    assert found is not None
+    assert other is None
+
+
 async def test_a_batch_reads_before_it_writes(store: Store) -> None:
     items = TreadleStore(store)
     await items.aput(("a",), "k", {"n": 1})

@@ -24,6 +24,7 @@ from langgraph.store.base import (
 )
 
 import treadle
+from treadle.core.document_keys import check_key
 from treadle.integrations._document_pages import NOBODY, PAGE, Key, each_document
 from treadle.integrations._values import plain
 from treadle.integrations.langgraph._calls import AnyStore, Calls
@@ -176,7 +177,8 @@ class _Items:
         async with self._store.batch() as step:
             for key, op in last.items():
                 if op.value is None:
-                    step.documents.delete(self._collection, key)
+                    if _can_be(key):
+                        step.documents.delete(self._collection, key)
                     continue
                 # All stores of LangGraph that write JSON write these values so.
                 value: treadle.Json = {"value": plain(dict(op.value))}
@@ -189,6 +191,8 @@ class _Items:
         check_filter(op.filter)
         wanted = plain(op.filter)
         prefix = (*_ITEMS, *map(_quote, op.namespace_prefix))
+        if not _can_be(prefix):
+            return []
         found = [
             document
             async for document in each_document(
@@ -221,6 +225,7 @@ class _Items:
             after = behind(page.items[-1].key[:-1])
 
     async def _load(self, keys: Sequence[Key]) -> dict[Key, treadle.Document]:
+        keys = [*filter(_can_be, keys)]
         groups = [tuple(keys[start : start + _KEYS]) for start in range(0, len(keys), _KEYS)]
         queries = [LoadDocuments(collection=self._collection, keys=group) for group in groups]
         answers = await self._store.read(*queries) if queries else ()
@@ -249,6 +254,15 @@ def _checked(ops: Iterable[Op]) -> Sequence[Op]:
 def _key(namespace: Namespace, key: str) -> Key:
     """Return the key of an item: the empty part ends its namespace, as no label is empty."""
     return (*_ITEMS, *map(_quote, namespace), "", _quote(key))
+
+
+def _can_be(key: Key) -> bool:
+    """Return whether an item can have a key; there is none at another one, such as a long text."""
+    try:
+        check_key(key, "key")
+    except (treadle.InvalidValue, UnicodeError):
+        return False
+    return True
 
 
 def _namespace_of(key: Key) -> Namespace:
