@@ -266,6 +266,7 @@ async def test_append_event_complete(service: Service) -> None:
     assert await load(service) == session
 
 
+@pytest.mark.filterwarnings("ignore:.*TOOL_CONFIRMATION is enabled:UserWarning")
 async def test_append_event_with_requested_tool_confirmations(service: Service) -> None:
     session = await new(service)
     asked = ToolConfirmation(hint="sure?", confirmed=False, payload={"album": "1"})

@@ -34,6 +34,11 @@ def plain(path: Path) -> SqliteSessionService:
     return SqliteSessionService(str(path))
 
 
+async def close(service: BaseSessionService) -> None:
+    if hasattr(service, "close"):  # `SqliteSessionService` has it from ADK 2.12 on
+        await service.close()
+
+
 async def talk(service: BaseSessionService, user: str, name: str, turns: int) -> None:
     where: dict[str, Any] = {"app_name": "app", "user_id": user, "session_id": name}
     session = await service.get_session(**where)
@@ -72,7 +77,7 @@ async def test_the_source_is_not_changed(store: Store, tmp_path: Path, opened: O
     path = tmp_path / "a % of x?.db"
     service = opened(tmp_path / "x.db")
     await talk(service, "ann", "one", 2)
-    await service.close()
+    await close(service)
     with closing(sqlite3.connect(tmp_path / "x.db")) as source:
         source.execute("DROP INDEX IF EXISTS idx_events_app_user_session_ts_id")
         source.execute("VACUUM")
@@ -95,7 +100,7 @@ async def test_sessions_are_imported_as_they_are(
     await talk(service, "ann", "two", 0)
     await talk(service, "bob", "one", 1)
     expected = contents(await sessions(service))
-    await service.close()
+    await close(service)
     url = f"sqlite:///{tmp_path}/x.db"
     imported = await run(import_sessions, store, url)
     assert {name: (each.kind, each.items) for name, each in imported.items()} == {
@@ -113,7 +118,7 @@ async def test_sessions_are_imported_as_they_are(
 
     service = opened(tmp_path / "x.db")
     await talk(service, "ann", "one", 1)
-    await service.close()
+    await close(service)
     assert (await run(import_sessions, store, url))["app/ann/one"].items == 1
     one = (await sessions(target))[0]
     assert (len(one.events), one.state["turn"]) == (4, 0)
@@ -146,7 +151,7 @@ async def test_a_session_that_differs_fails_and_shared_state_stays(
     service = plain(tmp_path / "x.db")
     await talk(service, "ann", "one", 1)
     await talk(service, "ann", "two", 1)
-    await service.close()
+    await close(service)
     imported = await run(import_sessions, store, f"sqlite:///{tmp_path}/x.db")
     assert {name: each.kind for name, each in imported.items()} == {
         "app/ann/one": "failed",
@@ -162,7 +167,7 @@ async def test_a_session_whose_id_has_spaces_around_it_is_found(
     """`DatabaseSessionService` keeps them, and all other services of ADK cut them off."""
     source = database(tmp_path / "x.db")
     await talk(source, "ann", " one ", 2)
-    await source.close()
+    await close(source)
     url = f"sqlite:///{tmp_path}/x.db"
     assert (await run(import_sessions, store, url))["app/ann/one"].items == 2
     assert (await run(import_sessions, store, url))["app/ann/one"].kind == "unchanged"
@@ -184,7 +189,7 @@ async def test_what_is_no_database_of_adk_is_refused(store: Store, tmp_path: Pat
 async def test_the_command_imports_them(tmp_path: Path) -> None:
     service = database(tmp_path / "x.db")
     await talk(service, "ann", "one", 2)
-    await service.close()
+    await close(service)
     arguments = ("--store", str(tmp_path / "store"), "--from", "google-adk")
     status, found, errors = command(*arguments, f"sqlite:///{tmp_path}/x.db")
     assert (status, found["created"], found["items"]) == (0, 1, 2), errors

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict
 from uuid import uuid4
 
+import langgraph.channels
 import psycopg
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -72,10 +72,14 @@ def extended(value: list[str] | None, writes: Sequence[list[str]]) -> list[str]:
     return [*(value or ()), *chain.from_iterable(writes)]
 
 
+# A LangGraph before 1.2 has none.
+_DeltaChannel: Any = getattr(langgraph.channels, "DeltaChannel", lambda _: operator.add)
+
+
 class Log(TypedDict, total=False):
     """A state that is rebuilt from what its tasks have written."""
 
-    said: Annotated[list[str], DeltaChannel(extended)]
+    said: Annotated[list[str], _DeltaChannel(extended)]
 
 
 def fan_out(saver: BaseCheckpointSaver[Any]) -> Any:

@@ -124,7 +124,9 @@ async def _opened(source: str) -> AsyncGenerator[tuple[BaseSessionService, list[
         try:
             yield plain, _list(path)
         finally:
-            await plain.close()
+            # Before ADK 2.12 it keeps nothing open, and has no such method.
+            if (close := getattr(plain, "close", None)) is not None:
+                await close()
         return
     with requires("google-adk[db]"):
         from treadle.integrations.google_adk._source import Source, url_of
