@@ -155,6 +155,43 @@ def test_an_interrupt_that_comes_when_a_store_has_just_opened_closes_it(store_ur
         store.mailboxes.send("m", 1)
 
 
+@every_backend
+def test_a_signal_that_closes_a_store_may_come_while_it_is_closed(store_url: str) -> None:
+    store = open_store(store_url).open()
+    original = store._store
+    closing = original.close
+    calls: list[str] = []
+    is_closed = asyncio.Event()
+
+    async def close_and_be_signalled() -> None:
+        calls.append("close")
+        if len(calls) == 1:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            await is_closed.wait()
+        await closing()
+        is_closed.set()
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError
+
+    before = {
+        signal.SIGUSR1: signal.signal(signal.SIGUSR1, lambda *_: store.close()),
+        signal.SIGALRM: signal.signal(signal.SIGALRM, give_up),
+    }
+    signal.alarm(30)  # a lock that is waited for in vain
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(original, "close", close_and_be_signalled)
+            store.close()
+    finally:
+        signal.alarm(0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert calls == ["close", "close"]
+    with store:
+        store.mailboxes.send("m", 1)
+
+
 def test_a_child_that_is_forked_while_a_store_is_being_closed_may_use_the_store() -> None:
     store = open_store("memory:").open()
     is_closing, may_close = threading.Event(), threading.Event()

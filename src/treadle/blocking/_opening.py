@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -21,7 +22,9 @@ class Opening:
     def __init__(self, store: treadle.Store) -> None:
         self._store = store
         self._portal = Portal()
-        self._changing = threading.Lock()
+        # Its thread may take it again: a signal may come while it closes the store, and the handler
+        # of that close it, too.
+        self._changing = threading.RLock()
         """Held while the store is opened or closed."""
         self._process = os.getpid()
 
@@ -80,10 +83,10 @@ class Opening:
         finally:
             self._portal.stop()
 
-    def _change(self) -> threading.Lock:
+    def _change(self) -> AbstractContextManager[bool]:
         """Return the lock; a fork may have copied one that another thread held."""
         if self._process != os.getpid():
-            self._process, self._changing = os.getpid(), threading.Lock()
+            self._process, self._changing = os.getpid(), threading.RLock()
         return self._changing
 
     def __del__(self) -> None:
