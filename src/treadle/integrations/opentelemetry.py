@@ -1,8 +1,9 @@
 """OpenTelemetry: spans of stores and workers. It needs `treadle[opentelemetry]`.
 
 `trace_stores()` gives each call of a store a span, and entries that are sent the context of theirs,
-in their headers. `Worker(..., on_event=TracedEvents())` gives each delivery a span, whose parent is
-the span in which the entry was sent; what the handler does is below it::
+in their headers, those of requested runs and of answers too.
+`Worker(..., on_event=TracedEvents())` gives each delivery a span, whose parent is the span in which
+the entry was sent; what the handler does is below it::
 
     trace_stores()
     worker = Worker(store, handler, on_event=TracedEvents())
@@ -12,15 +13,15 @@ Attributes are those of OpenTelemetry's conventions for databases and messaging,
 and `treadle.outcome`.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 import treadle
-from treadle import MailboxEntry
+from treadle import MailboxEntry, RunRequest
 from treadle.commands import Command, ExtendLease, Send
 from treadle.core.limits import HEADER_NAME, HEADER_VALUE, HEADERS
 from treadle.integrations._requirements import requires
@@ -38,6 +39,7 @@ from treadle.worker import (
     Withdrawn,
     log_events,
 )
+from treadle.worker.own_calls import is_own_call
 
 with requires("treadle[opentelemetry]"):
     from opentelemetry import context as contexts
@@ -48,6 +50,9 @@ __all__ = ["TracedEvents", "trace_stores"]
 
 _POLLS = {"mailboxes.claim", "mailboxes.claim_entry", "mailboxes.load_claims"}
 """Calls that workers repeat: a span for each would bury the others."""
+
+_REQUESTS = {"runs.request", "runs.answer"}
+"""Calls that send an entry, and take its headers."""
 
 _IDS = {
     "thread_id": "treadle.thread.id",
@@ -65,8 +70,9 @@ _DELIVERY = contexts.create_key("treadle-delivery")
 def trace_stores(tracer_provider: trace.TracerProvider | None = None) -> Callable[[], None]:
     """Trace the calls of all stores of this process, and return a function that ends it.
 
-    A write, or a batch, is one span; so is a read. The claims and renewals of workers have none.
-    What a call sends without a context in its headers gets that of the span.
+    A write, or a batch, is one span; so is a read. What workers call for themselves has none:
+    claims, renewals, and looks at what waits. What a call sends without a context in its headers
+    gets that of the span.
 
     Args:
         tracer_provider: where spans go; the default is the global provider.
@@ -174,18 +180,21 @@ class TracedEvents:
 def _traced(
     tracer: trace.Tracer, operation: str, arguments: dict[str, Any]
 ) -> Generator[None, None, None]:
-    if operation in _POLLS or _repeats(arguments):
+    if is_own_call() or operation in _POLLS or _repeats(arguments):
         yield
         return
     commands = _commands(arguments.get("batch"))
-    sends = bool(commands) and _all(commands, Send)
+    sends = operation in _REQUESTS or (bool(commands) and _all(commands, Send))
     with tracer.start_as_current_span(
         "send" if sends else operation,
+        context=_sender_context(arguments, commands) if sends else None,
         kind=SpanKind.PRODUCER if sends else SpanKind.CLIENT,
         attributes=_attributes(operation, arguments, commands),
     ) as span:
         if commands:
             arguments["batch"] = tuple(map(_with_context, commands))
+        if operation in _REQUESTS:
+            arguments["headers"] = _headers_with_context(arguments.get("headers"))
         try:
             yield
         except Exception as error:
@@ -213,6 +222,21 @@ def _all(commands: Sequence[object], kind: type) -> bool:
     return all(isinstance(command, kind) for command in commands)
 
 
+def _sender_context(
+    arguments: dict[str, Any], commands: Sequence[Command[Any]]
+) -> contexts.Context | None:
+    """Return the context that the headers of what is sent have, if no span is current.
+
+    So a request over HTTP that brings its context is sent in its trace, even if nothing else traces
+    the server.
+    """
+    if trace.get_current_span().get_span_context().is_valid:
+        return None
+    given = [each.headers for each in commands if isinstance(each, Send)]
+    headers = given[0] if len(given) == 1 else arguments.get("headers")
+    return propagate.extract(headers) if isinstance(headers, Mapping) else None
+
+
 def _attributes(
     operation: str, arguments: dict[str, Any], commands: Sequence[Command[Any]]
 ) -> dict[str, Any]:
@@ -222,6 +246,9 @@ def _attributes(
         attributes["db.operation.name"] = names[0]
     if len(names) > 1:
         attributes |= {"db.operation.batch.size": len(names), "treadle.commands": names}
+    wanted = arguments.get("request") if operation in _REQUESTS else None
+    if isinstance(wanted, RunRequest):
+        arguments = {"thread_id": wanted.thread_id, "run_id": wanted.run_id}
     for name, attribute in _IDS.items():
         about = [getattr(each, name, None) for each in commands] or [arguments.get(name)]
         values = {value for value in about if isinstance(value, str)}
@@ -231,6 +258,8 @@ def _attributes(
         attributes |= _messaging("send", attributes.get("treadle.mailbox.id"))
         if len(commands) > 1:
             attributes["messaging.batch.message_count"] = len(commands)
+    if operation in _REQUESTS:
+        attributes |= _messaging("send", attributes.get("treadle.thread.id"))
     return attributes
 
 
@@ -246,9 +275,18 @@ def _messaging(operation: str, mailbox_id: str | None) -> dict[str, str]:
 
 
 def _with_context(command: Command[Any]) -> Command[Any]:
-    """Return a command that sends the present context, unless it sends one, or has no room."""
+    """Return a command that sends the present context, if it sends anything."""
     if not isinstance(command, Send):
         return command
+    headers = _headers_with_context(command.headers)
+    return msgspec.structs.replace(command, headers=headers)
+
+
+def _headers_with_context(given: Any) -> Any:
+    """Return headers with the present context, unless they have one, or no room."""
+    if given is not None and not isinstance(given, Mapping):
+        return given  # the store refuses it
+    known = cast("Mapping[str, str]", given or {})
     injected: dict[str, str] = {}
     propagate.inject(injected)
     # Without what no header can hold, such as a baggage without limits: the store would refuse it.
@@ -257,10 +295,10 @@ def _with_context(command: Command[Any]) -> Command[Any]:
         for name, value in injected.items()
         if len(name) <= HEADER_NAME and len(value) <= HEADER_VALUE
     }
-    headers = {**carrier, **command.headers}
-    if carrier.keys() & command.headers.keys() or len(headers) > HEADERS:
-        return command
-    return msgspec.structs.replace(command, headers=headers)
+    headers = {**carrier, **known}
+    if carrier.keys() & known.keys() or len(headers) > HEADERS:
+        return known
+    return headers
 
 
 def _error_type(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from contextvars import Context
 from typing import TypeAlias
 
 from treadle.core.claims import Ack, DeadLetter, Release, Settlement
@@ -42,6 +43,8 @@ class Attempt:
         self._news: asyncio.Event | None = None
         self.handling: asyncio.Task[None] | None = None
         """The task of the handler."""
+        self.context = Context()
+        """What hooks have set for the attempt, such as the span of a trace, to settle it in."""
         self.add([first])
 
     @property

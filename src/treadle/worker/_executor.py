@@ -3,10 +3,10 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 from contextvars import copy_context
 from types import CoroutineType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from treadle.core.claims import Release
 from treadle.errors import InvalidValue
@@ -22,6 +22,7 @@ from treadle.worker._settings import RunContext
 from treadle.worker._taking import Taker
 from treadle.worker._tasks import enter_handler, in_place_of
 from treadle.worker._watcher import Watcher
+from treadle.worker.own_calls import begin_calls_of_delivery
 
 AsyncHandler: TypeAlias = Callable[[Delivery], Awaitable[None]]
 """An async function that processes an entry."""
@@ -57,7 +58,9 @@ class Executor:
         """Begin the handler of an attempt, in a task of its own."""
         # The handler inherits what a hook sets, such as the span of a trace; no other one does.
         context = copy_context()
+        context.run(begin_calls_of_delivery)
         context.run(self._context.emit, Claimed(entry=attempt.first.entry))
+        attempt.context = context.copy()  # without what the handler sets
         name = f"treadle-{attempt.first.entry_id}"
         work = self._call(attempt)
         attempt.handling = self._loop.create_task(work, name=name, context=context)
@@ -101,17 +104,19 @@ class Executor:
             kept = [each for each in attempts if each.can_be_accepted]
             await asyncio.gather(self.accept(kept), *map(self.conclude, lost))
             return
-        left: list[list[Lease]] = []
+        left: list[tuple[Attempt, list[Lease]]] = []
         for attempt in attempts:
             self._settler.report(attempt.leases)
             held = attempt.list_held()
             if held:
                 self._warn_if_nothing_written(attempt)
-                left.append(held)
-        together = [lease for held in left for lease in held]
+                left.append((attempt, held))
+        together = [lease for _, held in left for lease in held]
         if len(left) > 1 and await self._settler.accept_together(together):
             return
-        await asyncio.gather(*(self._settle(accepted(held), None) for held in left))
+        await asyncio.gather(
+            *(_within(attempt, self._settle(accepted(held), None)) for attempt, held in left)
+        )
         await self._settler.note_lost(together)
 
     async def conclude(self, attempt: Attempt) -> None:
@@ -122,6 +127,9 @@ class Executor:
         Raises:
             StoreClosed: the store was closed under the worker.
         """
+        await _within(attempt, self._conclude(attempt))
+
+    async def _conclude(self, attempt: Attempt) -> None:
         error = attempt.error
         self._settler.report(attempt.leases)
         if attempt.is_settled and error is not None and not attempt.is_stopped:
@@ -195,6 +203,11 @@ class Executor:
         why = f"the last error: {last}" if last else "they ended with their processes, or hung"
         limit = f"the most is {most}, and then {LONE_ATTEMPTS} alone"
         raise TooManyAttempts(f"attempt {attempt} is not made: {earlier} were, {limit}; {why}")
+
+
+def _within(attempt: Attempt, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    """Begin work in the context of an attempt, so that it belongs to the trace of that."""
+    return asyncio.get_running_loop().create_task(work, context=attempt.context)
 
 
 def _is_async(handler: Handler) -> bool:

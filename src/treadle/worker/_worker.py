@@ -31,6 +31,7 @@ from treadle.worker._slots import Slots
 from treadle.worker._tasks import containing
 from treadle.worker._watcher import Watcher
 from treadle.worker.backoff import Backoff
+from treadle.worker.own_calls import begin_own_calls
 from treadle.worker.signals import stop_on_signals
 
 
@@ -253,6 +254,7 @@ class _Run:
             StoreClosed: the store was closed under the worker.
         """
         self._task = asyncio.current_task()
+        begin_own_calls()
         try:
             async with asyncio.TaskGroup() as group:
                 background = [group.create_task(run()) for run in self._background]
