@@ -45,6 +45,7 @@ from treadle.http._output import answer
 from treadle.http._owners import ALL, OWN_MAILBOX, OWN_THREAD, OwnerRule
 from treadle.http._payloads import is_external, is_internal, with_messages
 from treadle.http._responses import in_path
+from treadle.http._trace_context import with_trace
 
 
 class NewEntry(Fields, frozen=True, kw_only=True):
@@ -194,7 +195,7 @@ async def _send(call: Call) -> Response:
     sent = await call.store.mailboxes.send(
         call.ids["mailbox_id"],
         body.payload,
-        headers=body.headers,
+        headers=with_trace(call.request, body.headers),
         dedupe_key=_dedupe_key(call, body),
         priority=body.priority,
         delay_ms=body.delay_ms,

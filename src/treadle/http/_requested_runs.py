@@ -11,6 +11,7 @@ from treadle.errors import InvalidValue, NotFound
 from treadle.http._call import Call
 from treadle.http._errors import Refused
 from treadle.http._owners import require_free_run, require_free_thread
+from treadle.http._trace_context import trace_headers
 from treadle.store.store import Store
 
 LIMITED = (
@@ -75,6 +76,7 @@ async def request(
             repeats_answers=repeats_answers,
             only_user=only_user,
             sender_id=call.principal.id,
+            headers=trace_headers(call.request),
         )
     except InvalidValue as error:
         if error.where != "request.resource_id":

@@ -283,7 +283,10 @@ def _with_context(command: Command[Any]) -> Command[Any]:
 
 
 def _headers_with_context(given: Any) -> Any:
-    """Return headers with the present context, unless they have one, or no room."""
+    """Return headers with the present context, unless they have another, or no room.
+
+    What the caller has given stays, unless it is of the trace to which the span belongs.
+    """
     if given is not None and not isinstance(given, Mapping):
         return given  # the store refuses it
     known = cast("Mapping[str, str]", given or {})
@@ -295,10 +298,15 @@ def _headers_with_context(given: Any) -> Any:
         for name, value in injected.items()
         if len(name) <= HEADER_NAME and len(value) <= HEADER_VALUE
     }
-    headers = {**carrier, **known}
-    if carrier.keys() & known.keys() or len(headers) > HEADERS:
+    if carrier.keys() & known.keys() and not _is_of_this_trace(known):
         return known
-    return headers
+    headers = {**known, **carrier}
+    return known if len(headers) > HEADERS else headers
+
+
+def _is_of_this_trace(headers: Mapping[str, str]) -> bool:
+    given = trace.get_current_span(propagate.extract(headers)).get_span_context()
+    return given.trace_id == trace.get_current_span().get_span_context().trace_id
 
 
 def _error_type(error: BaseException) -> str:

@@ -42,8 +42,8 @@ async def test_it_goes_on_in_the_runs_that_are_requested_and_answered(
         answers = await turn.answers()
         asks = [] if answers else [Interrupt(id="q", message="May I?")]
         async with delivery.batch() as step:
-            status = "done" if answers else "waiting"
-            step.threads.append("t", turn.changes(status=status, interrupts=asks))
+            changes = turn.changes(status="done" if answers else "waiting", interrupts=asks)
+            step.threads.append("t", changes)
 
     hook = TracedEvents(tracer_provider=spans.provider)
     with spans.tracer.start_as_current_span("asking"):
@@ -79,12 +79,21 @@ async def test_a_context_that_the_caller_gives_is_gone_on_with(store: Store, spa
     headers = {"traceparent": CALLER}
     await store.runs.request(wanted(), Message.user("hi"), headers=headers)
     await store.mailboxes.send("m", 1, headers=headers)
-    for entry_id in ("r", spans.named("send")[1].attributes["treadle.entry.id"]):  # type: ignore[index]
-        entry = await store.mailboxes.load_entry(str(entry_id))
-        assert entry is not None
-        assert entry.headers == headers
-    for sent in spans.named("send"):
-        assert f"{context_of(sent).trace_id:032x}" in CALLER
+    for sent, mailbox_id in zip(spans.named("send"), ("t", "m"), strict=True):
+        [entry] = (await store.mailboxes.list_entries(mailbox_id=mailbox_id)).items
+        context = context_of(sent)
+        assert CALLER.startswith(f"00-{context.trace_id:032x}-")
+        traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-"
+        assert entry.headers["traceparent"].startswith(traceparent)
+
+
+async def test_a_context_of_another_trace_stays(store: Store, spans: Spans) -> None:
+    headers = {"traceparent": CALLER}
+    with spans.tracer.start_as_current_span("request"):
+        await store.runs.request(wanted(), Message.user("hi"), headers=headers)
+    entry = await store.mailboxes.load_entry("r")
+    assert entry is not None
+    assert entry.headers == headers
 
 
 def test_requests_of_a_blocking_store_send_it_too() -> None:
@@ -149,9 +158,12 @@ async def test_what_a_worker_calls_for_itself_has_no_span(
 ) -> None:
     """It waits for a retry, looks at what is left, renews leases, finds losses, and purges."""
     tries: list[int] = []
+    done = asyncio.Event()
 
     async def handler(delivery: Delivery) -> None:
         tries.append(delivery.entry.attempt_count)
+        if len(tries) == 3:
+            done.set()
         if len(tries) == 1:
             raise ZeroDivisionError
         if delivery.entry.mailbox_id == "lost":
@@ -172,8 +184,7 @@ async def test_what_a_worker_calls_for_itself_has_no_span(
     )
     running = asyncio.create_task(worker.run(until_idle=until_idle))
     if not until_idle:
-        while len(spans.named("process")) < 3:
-            await asyncio.sleep(0.02)
+        await done.wait()
         worker.stop()
     await running
     mine = {"process", "commit", "mailboxes.interrupt"}

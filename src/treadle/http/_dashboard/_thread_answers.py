@@ -22,6 +22,7 @@ from treadle.http._dashboard._waiting import read_waiting
 from treadle.http._errors import Refused
 from treadle.http._operation import Operation
 from treadle.http._owners import OWN_THREAD
+from treadle.http._trace_context import trace_headers
 
 
 class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +71,7 @@ async def _answer_waiting(call: Call, run: RunRecord, form: AnswerForm) -> bool:
             payload,
             message=said if found.way == "pause" else None,
             sender_id=call.principal.id,
+            headers=trace_headers(call.request),
         )
     except RunConflict:
         return True
