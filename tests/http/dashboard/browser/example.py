@@ -62,6 +62,7 @@ async def pages_of_actions(store: Store) -> dict[str, str]:
         "truncate": f"threads/{thread}/truncate?at=5",
         "interrupt": f"mailboxes/{thread}/interrupt?page=threads",
         "delete": f"threads/{thread}/delete",
+        "purge": "purge-threads?days=1",
         "requeue": "requeue-entries?all=true&of=tab%3Ddead",
         "cancel": f"entries/{await _entry(store, thread, 'queued')}/cancel",
     }
