@@ -308,6 +308,33 @@ BOUNDED: dict[str, tuple[Read, tuple[str, ...]]] = {
         ("entries_stopped_of_mailbox (mailbox_id=? AND status=?)",),
     ),
     "holders": (Read("list_consumers", {}), ("entries_in_status (status=?)",)),
+    "heads of mailboxes with a prefix": (
+        Read("heads_among", {}),
+        ("SEARCH queue_heads USING PRIMARY KEY (mailbox_id>? AND mailbox_id<?)",),
+    ),
+    "when a mailbox with a prefix is due": (
+        Read("time_among", {}),
+        ("SEARCH queue_heads USING PRIMARY KEY (mailbox_id>? AND mailbox_id<?)",),
+    ),
+    "the first heads that have a prefix": (
+        Read("ready_heads_among", {}, ("heads_among",)),
+        (
+            "MERGE (UNION ALL)",
+            "queue_heads USING INDEX queue_heads_ready (priority=? AND kind=? AND available_at<?)",
+        ),
+    ),
+    "when the first head with a prefix is due": (
+        Read("ready_time_among", {}, ("heads_among",)),
+        ("SEARCH queue_heads USING INDEX queue_heads_ready (priority=? AND kind=?)",),
+    ),
+    "leases of mailboxes with a prefix": (
+        Read("expired_heads", {}, ("mailboxes_among",)),
+        ("SEARCH mailboxes USING INDEX mailboxes_held (lease_until<?)",),
+    ),
+    "when leases of mailboxes with a prefix run out": (
+        Read("next_expiry", {}, ("mailboxes_among",)),
+        ("SEARCH mailboxes USING INDEX mailboxes_held (lease_until>?)",),
+    ),
 }
 """Queries that look at a bounded number of rows, and then sort or count them."""
 
