@@ -10,7 +10,8 @@ from treadle.core.threads import ThreadDelta, ThreadHead
 class ThreadReset(Model, frozen=True, kw_only=True):
     """The deltas up to `head` are not known: forget what you have, and show `head`.
 
-    The thread was saved as a whole, another program wrote it, or it was deleted and created again.
+    The thread was saved as a whole, another program wrote it, or it was deleted and created again
+    and has fewer versions than before.
     """
 
     head: ThreadHead

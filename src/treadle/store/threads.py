@@ -245,6 +245,8 @@ class Threads(ThreadWrites):
         whichever process made it; it has messages that the append skipped, too. To resume, pass the
         version of the last one. If deltas are not known, as for `list_deltas`, a `ThreadReset`
         brings the thread as a whole, and those after it follow. A `ThreadDeleted` is the last item.
+        A thread that is created again in the same moment with as many versions looks like the one
+        before, so give a new conversation a new id.
 
         With `live`, what `store.live` publishes from then on comes between them, as `LiveValue`
         items: the tokens of an answer, and then the delta with the message. If both are there at
