@@ -172,6 +172,16 @@ async def test_calls_that_nobody_wants_are_forgotten(passed: Passed) -> None:
     assert passed.take() == []
 
 
+async def test_a_call_that_cannot_say_what_it_touches_is_carried_out(passed: Passed) -> None:
+    def fail(call: Call) -> Touched:
+        raise ZeroDivisionError
+
+    passed.line = Line(fail, weigh)
+    passed.add(*calls(*MANY))
+    assert names(passed.take()) == HALF[0]
+    assert names(passed.take()) == HALF[1]
+
+
 async def test_what_calls_touch_is_asked_only_if_there_are_many(passed: Passed) -> None:
     def refuse(call: Call) -> Touched:
         raise AssertionError(call.name)

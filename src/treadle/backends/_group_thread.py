@@ -84,8 +84,8 @@ class GroupThread(Generic[CallT]):
         self._on_done = on_done
         self._call_seconds = call_seconds
         self._weigh = weigh
-        self._queue: SimpleQueue[Any] = SimpleQueue()
-        """Requests; None ends the thread."""
+        self._queue: SimpleQueue[Request[CallT] | None] = SimpleQueue()
+        """None ends the thread."""
         self._group: list[Request[CallT]] = []
         """The calls that `carry_out` works on."""
         self._threads: list[threading.Thread] = []
@@ -126,7 +126,7 @@ class GroupThread(Generic[CallT]):
             for _ in range(self._THREADS):
                 self._start_thread()
         except RuntimeError:
-            self._queue.put(None)
+            self._hand_over(None)
             self.join()
             if not self._threads:  # otherwise the last one has done it
                 self._end()
@@ -154,7 +154,7 @@ class GroupThread(Generic[CallT]):
         if self.is_running:
             with self._handing_over:
                 self._is_accepting = False
-                self._queue.put(None)
+                self._hand_over(None)
 
     def join(self) -> None:
         """Wait until the thread has ended, if it was started."""
@@ -191,8 +191,12 @@ class GroupThread(Generic[CallT]):
         with self._handing_over:
             if not self._is_accepting:  # another event loop has closed the store just now
                 raise StoreClosed
-            self._queue.put(request)
+            self._hand_over(request)
         return request.future
+
+    def _hand_over(self, request: Request[CallT] | None) -> None:
+        """Give the threads a request, or None to end them."""
+        self._queue.put(request)
 
     def require_running(self) -> None:
         """Check that calls are accepted.

@@ -6,6 +6,8 @@ back later ones that touch what it touches.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Any, Generic
 
@@ -131,7 +133,10 @@ class Line(Generic[CallT]):
 
     def _touched(self, waiting: _Waiting[CallT]) -> Touched:
         if waiting.touched is None:
-            waiting.touched = self._touched_by(waiting.request.call)
+            try:
+                waiting.touched = self._touched_by(waiting.request.call)
+            except Exception:  # a mistake of ours: carrying it out raises it to the caller
+                waiting.touched = Touched()
         return waiting.touched
 
 
@@ -170,33 +175,48 @@ class OverlappingGroups(GroupThread[CallT]):
         super().start()
 
     def _begin(self) -> None:
-        # Held by the thread that waits for the next group. It alone gets from the queue, and uses
-        # the line. It is new, because a fork may have copied one that was held.
+        # Held while a thread uses the line or takes requests. It is new, because a fork may have
+        # copied one that was held.
         self._taking = Lock()
         self._line = Line(self._touched_by, self._weigh)
         self._ends = False
+        self._wakes: SimpleQueue[None] = SimpleQueue()
+        """Each item has one thread look whether there is a group for it."""
+
+    def _hand_over(self, request: Request[CallT] | None) -> None:
+        super()._hand_over(request)
+        self._wakes.put(None)
 
     def _next_group(self) -> list[Request[CallT]]:
-        """Wait until a group may be carried out, and return it; none if the thread is to end."""
-        with self._taking:
-            while True:
-                while not self._queue.empty():
-                    self._receive(self._queue.get())
-                if group := self._line.take():
-                    return group
-                if self._ends and self._line.is_empty:
-                    return []
-                self._receive(self._queue.get())
+        """Wait until a group may be carried out, and return it; none if the thread is to end.
 
-    def _receive(self, received: Request[CallT] | list[Request[CallT]] | None) -> None:
-        if received is None:
-            self._ends = True
-        elif isinstance(received, list):
-            self._line.end(received)
-        else:
-            self._line.add(received)
+        Calls that wait for a group need no wake-up: the thread that carries it out looks then.
+        """
+        while True:
+            with self._taking:
+                self._receive()
+                group = self._line.take()
+                has_more = not self._line.is_empty
+                is_over = self._ends and not group and not has_more
+            if is_over or (group and has_more):
+                self._wakes.put(None)  # there may be something for the other thread, or an end
+            if group or is_over:
+                return group
+            self._wakes.get()
+
+    def _receive(self) -> None:
+        """Let all requests wait that were handed over."""
+        with suppress(Empty):  # the wakes first: whoever wakes a thread has handed over before
+            while True:
+                self._wakes.get_nowait()
+        while not self._queue.empty():
+            request = self._queue.get()
+            if request is None:
+                self._ends = True
+            else:
+                self._line.add(request)
 
     def _ended(self, group: list[Request[CallT]]) -> None:
-        """Tell the thread that waits: calls of the next group may have waited for this one."""
         if group:
-            self._queue.put(group)
+            with self._taking:
+                self._line.end(group)
