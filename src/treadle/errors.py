@@ -116,7 +116,7 @@ class GenerationMismatch(TreadleError):
 
 
 class RunConflict(TreadleError):
-    """The run does not wait, so nobody can answer it; nothing of the batch was written.
+    """The run does not wait, so it cannot be answered; nothing of the batch was written.
 
     `status` is its status now, and `termination_code` says why it has ended, if it has. The status
     is "waiting" if the run waits, but was to go on with an entry that has ended.
@@ -149,7 +149,7 @@ class NotWaiting(TreadleError):
     def __init__(self, thread_id: str, interrupt_id: str) -> None:
         super().__init__(
             f"no run of thread {shorten(thread_id)} waits for an answer to "
-            f"{shorten(interrupt_id)}: it was answered, its run was closed, or nobody asked; "
+            f"{shorten(interrupt_id)}: it was answered, its run was closed, or no run asked it; "
             "read the thread again"
         )
         self.thread_id = thread_id

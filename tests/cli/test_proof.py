@@ -160,7 +160,7 @@ async def leave_an_entry(store: treadle.Store) -> None:
 
 
 async def lose_the_entries(store: treadle.Store) -> None:
-    await store.mailboxes.purge(older_than=2**62)
+    await store.mailboxes.purge(ended_before=2**62)
 
 
 async def dead_letter_an_entry(store: treadle.Store) -> None:

@@ -79,7 +79,7 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
     (commands.TruncateThread(thread_id="t", keep=0, expected=0), "t", Truncated),
     (commands.CheckThread(thread_id="t", expected=0), "t", Committed),
     (commands.DeleteThread(thread_id="t"), "t", bool),
-    (commands.PurgeThread(thread_id="t", older_than=5), "t", (int, type(None))),
+    (commands.PurgeThread(thread_id="t", changed_before=5), "t", (int, type(None))),
     (
         commands.UpsertRun(
             run=run("r", parent_run_id="rp", parent_thread_id="tp", source_mailbox_entry_id="es")
@@ -110,7 +110,7 @@ EXAMPLES: list[tuple[Any, str, type | tuple[type, ...]]] = [
     (commands.Interrupt(mailbox_id="box"), "box", Interrupted),
     (commands.Pause(mailbox_id="box", until=5, reason="why"), "box", MailboxState),
     (commands.Resume(mailbox_id="box"), "box", MailboxState),
-    (commands.Purge(older_than=5), "", int),
+    (commands.Purge(ended_before=5), "", int),
     (commands.DeleteMailbox(mailbox_id="box"), "box", int),
     (commands.RestoreThread(head=ThreadHead(thread=Thread(id="t"), version=3)), "t", type(None)),
     (commands.RestoreEntry(entry=entry("e", status="cancelled")), "e", type(None)),
@@ -362,7 +362,7 @@ ARGUMENTS: dict[str, Any] = {
     "payload": 1,
     "dedupe_key": "known",
     "reason": "newer",
-    "older_than": 5,
+    "ended_before": 5,
     "collection": "c",
     "key": "k",
     "value": 1,

@@ -101,7 +101,7 @@ class Recording:
             case "send":
                 self._commit(Send(entry_id=f"e{number}", mailbox_id=key, payload={"n": number}))
             case "purge":
-                self._commit(Purge(older_than=10**13), Interrupt(mailbox_id="other"))
+                self._commit(Purge(ended_before=10**13), Interrupt(mailbox_id="other"))
             case "put":
                 put = PutDocument(collection=key, key=(str(number % 7),), value=message.content)
                 send = Send(entry_id=f"e{number}", mailbox_id=key, payload=number)

@@ -69,7 +69,7 @@ def write(engine: Engine, choose: random.Random, number: int) -> None:
         ),
         "cancel": Cancel(entry_id=f"e{max(number - 3, 0)}"),
         "interrupt": Interrupt(mailbox_id=key),
-        "purge": Purge(older_than=number),
+        "purge": Purge(ended_before=number),
     }
     kind = choose.choice(
         ["append", "append", "update", "truncate", "send", "send", "claim", *commands]

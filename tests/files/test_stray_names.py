@@ -58,7 +58,7 @@ async def test_stray_files_are_invisible_to_every_call(tmp_path: Path) -> None:
         [claimed] = await store.mailboxes.claim(consumer="w")
         assert claimed.entry_id == entry.entry_id
         await store.mailboxes.ack(claimed)
-        await store.mailboxes.purge(older_than=10**15)
+        await store.mailboxes.purge(ended_before=10**15)
         assert (await store.threads.list()).items == ("t",)
         assert {run.run_id for run in (await store.runs.list()).items} == {"r", "s"}
         assert [box.mailbox_id for box in (await store.mailboxes.list()).items] == ["m"]

@@ -24,7 +24,7 @@ from treadle.testing._harness.dump import read_everything
 
 MAILBOXES = ["old", "busy", "of-bob"]
 ERASE: tuple[str, dict[str, Any]] = ("/v1/erase", {"resource_id": "alice", "dry_run": True})
-PURGE: tuple[str, dict[str, Any]] = ("/v1/purge/threads", {"older_than": 2**62})
+PURGE: tuple[str, dict[str, Any]] = ("/v1/purge/threads", {"changed_before": 2**62})
 
 
 @pytest.fixture
@@ -72,11 +72,11 @@ async def test_old_threads_are_purged(store: Store) -> None:
             return purged
 
         nothing = {"threads": 0, "runs": 0, "mailboxes": 0, "entries": 0, "active": 0}
-        assert await purge(older_than=now - 3_600_000) == nothing
+        assert await purge(changed_before=now - 3_600_000) == nothing
         later = now + 3_600_000
-        mine = await purge(older_than=later, resource_id="alice")
+        mine = await purge(changed_before=later, resource_id="alice")
         assert mine == {**nothing, "threads": 1, "active": 1}
-        at_once = await asyncio.gather(*(purge(older_than=later) for _ in range(3)))
+        at_once = await asyncio.gather(*(purge(changed_before=later) for _ in range(3)))
         assert sum(each["threads"] for each in at_once) == 1
         assert {each["active"] for each in at_once} == {1}
     assert (await store.threads.list()).items == ("busy",)

@@ -69,9 +69,9 @@ BODIES: dict[str, Any] = {
     "POST /v1/claims": {"consumer": "bob"},
     "POST /v1/batch": {"commands": [{"command": "DeleteThread", "thread_id": "thread-of-alice"}]},
     "POST /v1/erase": {"resource_id": "alice"},
-    "POST /v1/purge/entries": {"older_than": 2**62},
+    "POST /v1/purge/entries": {"ended_before": 2**62},
     "POST /v1/purge/documents": {"expired_before": 2**62},
-    "POST /v1/purge/threads": {"older_than": 2**62},
+    "POST /v1/purge/threads": {"changed_before": 2**62},
     "PUT /v1/collections/{collection}/document": {"value": "stolen"},
     "POST /v1/collections/{collection}/document/touch": {"expires_at": 1},
 }

@@ -78,7 +78,7 @@ READS: dict[str, dict[str, object]] = {
     "read_skipped": {"now": 1, "limit": 10, "expired": 1_000},
     "next_ready": {},
     "next_expiry": {},
-    "count_ended": {"older_than": 1, "loaded": "[]"},
+    "count_ended": {"ended_before": 1, "loaded": "[]"},
 }
 
 
@@ -198,7 +198,7 @@ def test_hot_statements_use_their_indexes(
 def test_a_purge_looks_up_the_loaded_entries_in_a_hash(
     connection: psycopg.Connection[tuple[Any, ...]], location: Location
 ) -> None:
-    row = {"older_than": 1, "statuses": "[]", "loaded": "[]", "counted": 0}
+    row = {"ended_before": 1, "statuses": "[]", "loaded": "[]", "counted": 0}
     for statement in (
         Read("count_ended", row),
         Write("purge_payloads", (row,)),

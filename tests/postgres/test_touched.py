@@ -75,7 +75,7 @@ TOGETHER: dict[str, list[AnyCommand]] = {
         Ack(entry_id="e", claim_token="x"),
     ],
     "a mailbox and a run": [append("a", "r"), Interrupt(mailbox_id="m")],
-    "all mailboxes": [send("m", "e"), Purge(older_than=1)],
+    "all mailboxes": [send("m", "e"), Purge(ended_before=1)],
 }
 
 

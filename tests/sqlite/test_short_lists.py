@@ -23,7 +23,7 @@ KEYS = ("ann", "no such key")
 DOCUMENTS = [row_key("memories", (key,)) for key in KEYS]
 NUMBERS = (0, 1, 2)
 OTHERS = {
-    "older_than": 2**60,
+    "ended_before": 2**60,
     "number": 5,
     "thread_id": "t",
     "after_version": 0,

@@ -157,7 +157,7 @@ async def test_a_thread_that_gets_something_meanwhile_stays_with_it(
 async def test_the_arguments_are_checked() -> None:
     async with open_store("memory:") as store:
         for bad in (-1, 1.5, "1", 2**70):
-            with pytest.raises(InvalidValue, match="older_than"):
+            with pytest.raises(InvalidValue, match="changed_before"):
                 await store.purge_threads(bad)  # type: ignore[arg-type]
         with pytest.raises(InvalidValue, match="resource_id"):
             await store.purge_threads(1, resource_id=3)  # type: ignore[arg-type]

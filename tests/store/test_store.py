@@ -29,7 +29,7 @@ ARGUMENTS: dict[str, Any] = {
     "entry_ids": ["e"],
     "consumer": "w",
     "reason": "newer",
-    "older_than": 1,
+    "ended_before": 1,
     "timeout_ms": 1,
     "source": "t",
     "new": "t2",

@@ -104,7 +104,7 @@ async def test_logging_is_the_default_hook(store: Store, caplog: pytest.LogCaptu
             logging.WARNING,
             "cannot renew, next try in 5 ms: TimeoutError",
         ),
-        (Purged(count=3, older_than=9), logging.INFO, "purged 3 entries"),
+        (Purged(count=3, ended_before=9), logging.INFO, "purged 3 entries"),
     ],
 )
 def test_every_event_is_logged_at_its_level(

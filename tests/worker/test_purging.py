@@ -177,7 +177,7 @@ async def test_age_is_measured_by_the_clock_of_the_store(
         assert (await faulty_store.mailboxes.count_entries()).accepted == 1
     [[purge]] = [batch for batch in faulty.batches if isinstance(batch[0], Purge)]
     assert isinstance(purge, Purge)
-    assert purge.older_than == 5_000_000 + 500 - 1_000
+    assert purge.ended_before == 5_000_000 + 500 - 1_000
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("here", "gone"), OSError("broken")])

@@ -368,7 +368,7 @@ class MailboxWrites:
 
     def purge(
         self,
-        older_than: int,
+        ended_before: int,
         *,
         mailbox_id: str | None = None,
         statuses: Collection[EntryStatus] = SETTLED,
@@ -379,7 +379,7 @@ class MailboxWrites:
         status: somebody has to look at them, and may requeue them.
 
         Args:
-            older_than: the time, in unix milliseconds.
+            ended_before: the time, in unix milliseconds.
             mailbox_id: only entries of this mailbox.
             statuses: only entries in one of these statuses, which must be final.
 
@@ -387,7 +387,7 @@ class MailboxWrites:
             InvalidId, InvalidValue: an argument is out of its range.
         """
         return self._portal.call(
-            self._writes.purge(older_than, mailbox_id=mailbox_id, statuses=statuses)
+            self._writes.purge(ended_before, mailbox_id=mailbox_id, statuses=statuses)
         )
 
     def delete(self, mailbox_id: str) -> int:

@@ -153,11 +153,11 @@ class Runs(RunWrites):
         sender_id: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> RequestedRun:
-        """Request a run: append what somebody says, and send the request, in one commit.
+        """Request a run: append messages, and send the request, in one commit.
 
         A worker does the run; see `treadle.worker.Turn`. A thread that does not exist is created.
         The entry in its mailbox has the id of the run. A request that comes again with this id
-        writes nothing, as long as the entry is kept. So a caller that got no answer can ask again.
+        writes nothing, as long as the entry is kept. So a caller that got no answer can repeat it.
 
         Args:
             request: the run, with an id that is its own; `message_ids` and `behind` are filled in.
@@ -171,7 +171,7 @@ class Runs(RunWrites):
                 queued, held or waiting.
             repeats_answers: leave out answers in `resume` that no run waits for. At least one must
                 be left, or a message must be new.
-            only_user: the messages come from somebody who is not trusted, such as a browser. Of
+            only_user: the messages come from a client that is not trusted, such as a browser. Of
                 those that the thread lacks, it gets what a user says: texts and files of messages
                 of the user. Those of the assistant, the system and tools are left out.
             sender_id: who asks, for the entry's `sender_id`.
@@ -223,7 +223,7 @@ class Runs(RunWrites):
             run_id: the run that waits.
             payload: the answer to all that it asks; without one it is a plain yes, see
                 `treadle.worker.Answer`.
-            status: "resolved", or "cancelled" if nobody is going to answer.
+            status: "resolved", or "cancelled" if there will be no answer.
             answers: instead of a payload, answers to single questions, by their ids. Each ends the
                 wait of the run.
             message: what the thread gets with the answer. A run that looks for a message gets by

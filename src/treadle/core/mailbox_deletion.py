@@ -23,12 +23,12 @@ DELETION_REASON = "its mailbox was deleted"
 
 
 class Purge(Command[int], frozen=True, kw_only=True):
-    """Deletes the entries that ended before `older_than` (unix milliseconds). Result: how many.
+    """Deletes entries that ended before a time (unix milliseconds). Result: how many.
 
     They are those in one of `statuses`, of one mailbox or, without `mailbox_id`, of all.
     """
 
-    older_than: Time
+    ended_before: Time
     mailbox_id: MailboxId | None = None
     statuses: tuple[EntryStatus, ...] = SETTLED
 
@@ -42,7 +42,7 @@ class Purge(Command[int], frozen=True, kw_only=True):
     def touches(self, read_set: ReadSet) -> None:
         """The mailbox's entries; of all mailboxes they are counted and not loaded."""
         if self.mailbox_id is None:
-            read_set.ended_before.add(self.older_than)
+            read_set.ended_before.add(self.ended_before)
         else:
             read_set.mailboxes.add(self.mailbox_id)
             read_set.entries_of.add(self.mailbox_id)
@@ -50,9 +50,9 @@ class Purge(Command[int], frozen=True, kw_only=True):
     def apply(self, rows: MailboxRows, now: int) -> int:
         """Remove the entries."""
         if self.mailbox_id is None:
-            return rows.purge(self.older_than, self.statuses)
+            return rows.purge(self.ended_before, self.statuses)
         ended = rows.find_entries(self.mailbox_id, self.statuses)
-        return _remove(rows, [entry for entry in ended if entry.updated_at < self.older_than])
+        return _remove(rows, [entry for entry in ended if entry.updated_at < self.ended_before])
 
 
 class DeleteMailbox(Command[int], frozen=True, kw_only=True):

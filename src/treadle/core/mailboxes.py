@@ -159,7 +159,7 @@ class MailboxRows(Protocol):
         """The number of entries in each status, of a mailbox or of all."""
         ...
 
-    def purge(self, older_than: int, statuses: Collection[EntryStatus]) -> int:
+    def purge(self, ended_before: int, statuses: Collection[EntryStatus]) -> int:
         """Remove the entries that ended in `statuses` before a time, and return their number."""
         ...
 

@@ -26,7 +26,7 @@ def last_written(metadata: ThreadMetadata) -> int | None:
 
 
 class PurgeThread(Command[int | None], frozen=True, kw_only=True):
-    """Deletes a thread that was changed last before `older_than`, and the mailbox with its id.
+    """Deletes a thread that was last changed before a time, and the mailbox with its id.
 
     Result: how many entries the mailbox had. None: the thread does not exist, or it stays, because
     it was changed since, a thread is right below it, its mailbox has entries that have not ended or
@@ -34,7 +34,7 @@ class PurgeThread(Command[int | None], frozen=True, kw_only=True):
     """
 
     thread_id: ThreadId
-    older_than: Time
+    changed_before: Time
     """In unix milliseconds."""
     ignoring: tuple[ThreadId, ...] = ()
     """Threads that may be right below it: they are above it, too, and go after it."""
@@ -59,7 +59,7 @@ class PurgeThread(Command[int | None], frozen=True, kw_only=True):
         if set(rows.find_thread_ids(None, self.thread_id)) - {self.thread_id, *self.ignoring}:
             return None
         written = last_written(rows.find_labels(self.thread_id).metadata)
-        if written is None or written >= self.older_than:
+        if written is None or written >= self.changed_before:
             return None
         entries = list(rows.find_entries(self.thread_id, STATUSES))
         if not all(map(is_terminal, entries)) or any(rows.damaged_entries(self.thread_id)):

@@ -29,7 +29,7 @@ class NewErasure(Fields, frozen=True, kw_only=True):
 class ThreadPurge(Fields, frozen=True, kw_only=True):
     """Which threads are deleted."""
 
-    older_than: Time
+    changed_before: Time
     """Those that were changed last before it, in unix milliseconds."""
     resource_id: str | None = None
     """Only those of this owner, and those below them without an owner."""
@@ -46,7 +46,7 @@ async def _erase(call: Call) -> Response:
 async def _purge_threads(call: Call) -> Response:
     call.require("purge")
     body = cast("ThreadPurge", call.body)
-    purged = await call.store.purge_threads(body.older_than, resource_id=body.resource_id)
+    purged = await call.store.purge_threads(body.changed_before, resource_id=body.resource_id)
     return answer(call, purged)
 
 

@@ -406,7 +406,7 @@ class MailboxWrites:
 
     def purge(
         self,
-        older_than: int,
+        ended_before: int,
         *,
         mailbox_id: str | None = None,
         statuses: Collection[EntryStatus] = SETTLED,
@@ -417,7 +417,7 @@ class MailboxWrites:
         status: somebody has to look at them, and may requeue them.
 
         Args:
-            older_than: the time, in unix milliseconds.
+            ended_before: the time, in unix milliseconds.
             mailbox_id: only entries of this mailbox.
             statuses: only entries in one of these statuses, which must be final.
 
@@ -425,7 +425,7 @@ class MailboxWrites:
             InvalidId, InvalidValue: an argument is out of its range.
         """
         chosen = as_optional_tuple(statuses, "purge.statuses") or ()
-        return self._write(Purge(older_than=older_than, mailbox_id=mailbox_id, statuses=chosen))
+        return self._write(Purge(ended_before=ended_before, mailbox_id=mailbox_id, statuses=chosen))
 
     def delete(self, mailbox_id: str) -> Write[int]:
         """Delete a mailbox: its state, its entries and their payloads. Returns how many entries.

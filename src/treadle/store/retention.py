@@ -1,4 +1,4 @@
-"""Retention: threads that nobody has written to for long are deleted, unless they are active."""
+"""Retention: threads that have not changed for long are deleted, unless they are active."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -43,16 +43,16 @@ class PurgedThreads(Model, frozen=True, kw_only=True):
     """
 
 
-def check_purge(older_than: object, resource_id: object, report: object) -> None:
+def check_purge(changed_before: object, resource_id: object, report: object) -> None:
     """Check the arguments of a purge of threads.
 
     Raises:
-        InvalidValue: one of them has another type, or `older_than` is no time.
+        InvalidValue: one of them has another type, or `changed_before` is not a time.
     """
-    is_time = isinstance(older_than, int) and not isinstance(older_than, bool)
-    if not is_time or not 0 <= cast("int", older_than) <= LARGEST_TIME:
-        reason = f"it must be a time in milliseconds, not {shorten(older_than)}"
-        raise InvalidValue("purge_threads.older_than", reason)
+    is_time = isinstance(changed_before, int) and not isinstance(changed_before, bool)
+    if not is_time or not 0 <= cast("int", changed_before) <= LARGEST_TIME:
+        reason = f"it must be a time in milliseconds, not {shorten(changed_before)}"
+        raise InvalidValue("purge_threads.changed_before", reason)
     if not isinstance(resource_id, str | None):
         reason = f"it must be a text, not {shorten(resource_id)}"
         raise InvalidValue("purge_threads.resource_id", reason)
@@ -68,7 +68,7 @@ class ThreadPurge:
         backend: the store's.
         commit: commits a batch.
         report: called after each thread with what has been done so far.
-        older_than: only threads whose last change is before this time, in unix milliseconds.
+        changed_before: only threads whose last change is before this time, in unix milliseconds.
         resource_id: only threads of this owner.
     """
 
@@ -78,13 +78,13 @@ class ThreadPurge:
         commit: Callable[[Commands], Awaitable[Receipt]],
         report: Callable[[PurgedThreads], object],
         *,
-        older_than: int,
+        changed_before: int,
         resource_id: str | None,
     ) -> None:
         self._backend = backend
         self._commit = commit
         self._report = report
-        self._older_than = older_than
+        self._changed_before = changed_before
         self._resource_id = resource_id
         self._counts: Counter[str] = Counter()
         self._stay: set[str] = set()
@@ -114,7 +114,7 @@ class ThreadPurge:
         async for page in pages_of_summaries(self._backend, query):
             self._note_unreadable(page.unreadable)
             for thread in page.items:
-                if (thread.metadata.updated_at or 0) >= self._older_than:
+                if (thread.metadata.updated_at or 0) >= self._changed_before:
                     return
                 yield thread
 
@@ -146,7 +146,7 @@ class ThreadPurge:
     def _may_go(self, thread: ThreadSummary) -> bool:
         is_theirs = self._resource_id is None or thread.resource_id in (None, self._resource_id)
         written = last_written(thread.metadata)
-        return is_theirs and written is not None and written < self._older_than
+        return is_theirs and written is not None and written < self._changed_before
 
     async def _purge_readable(self, thread_id: str, above: tuple[str, ...]) -> bool:
         """Do what `_purge` does; a thread with a record that cannot be read stays."""
@@ -187,7 +187,9 @@ class ThreadPurge:
             if self._may_have_active(found):
                 return False
         # Not after the thread, which leads to them.
-        purge = PurgeThread(thread_id=thread_id, older_than=self._older_than, ignoring=above)
+        purge = PurgeThread(
+            thread_id=thread_id, changed_before=self._changed_before, ignoring=above
+        )
         *were_there, entries = (await self._commit((*deletions_of(found.items), purge))).results
         self._counts["runs"] += sum(were_there)
         if entries is None:

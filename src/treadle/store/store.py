@@ -203,7 +203,7 @@ class Store:
 
         It commits one thread at a time, and up to 100 of its runs, so that others can go on. If it
         is interrupted, do it again: it deletes what is left. What others write for the owner
-        meanwhile may stay, so make sure first that nobody sends anything.
+        meanwhile may stay, so stop the senders first.
         `docs/how-to/delete-a-user.md` lists what backups, other processes and a server's log keep.
 
         Args:
@@ -230,34 +230,38 @@ class Store:
 
     async def purge_threads(
         self,
-        older_than: int,
+        changed_before: int,
         *,
         resource_id: str | None = None,
         report: Callable[[PurgedThreads], object] = lambda _: None,
     ) -> PurgedThreads:
-        """Delete threads that nobody has written to for long, with their runs and mailboxes.
+        """Delete threads that have not changed for long, with their runs and mailboxes.
 
-        A thread goes if it was changed last before `older_than`. It stays, and is counted in
-        `active`, if its mailbox has entries that have not ended, one of its runs runs or waits, or
-        a thread below it stays. Dead letters in the mailbox go, and so do dedupe keys, which may
-        be used again. Documents stay: give them an expiry.
+        A thread goes if it was last changed before `changed_before`. It stays, and is counted in
+        `active`, if its mailbox has entries that have not ended, one of its runs is running or
+        waiting, or a thread below it stays. Dead letters in the mailbox go, and so do dedupe keys,
+        which may be used again. Documents stay: give them an expiry.
 
         It commits one thread at a time, and up to 100 of its runs before that, so that others can
-        go on. If it is interrupted, do it again: it deletes what is left. A thread that somebody
-        writes to meanwhile stays, and what is sent to it; its older runs may be deleted. A thread
+        go on. If it is interrupted, do it again: it deletes what is left. A thread that is written
+        to meanwhile stays, with what is sent to it; its older runs may be deleted. A thread
         with a record that cannot be read stays: see `PurgedThreads.unreadable`.
 
         Args:
-            older_than: in unix milliseconds.
+            changed_before: in unix milliseconds.
             resource_id: only threads of this owner, and those below them without an owner.
             report: called after each thread with what has been done so far.
 
         Raises:
-            InvalidValue: an argument has another type, or `older_than` is no time.
+            InvalidValue: an argument has another type, or `changed_before` is not a time.
         """
-        check_purge(older_than, resource_id, report)
+        check_purge(changed_before, resource_id, report)
         purge = ThreadPurge(
-            self._backend, self.commit, report, older_than=older_than, resource_id=resource_id
+            self._backend,
+            self.commit,
+            report,
+            changed_before=changed_before,
+            resource_id=resource_id,
         )
         return await purge.run()
 
@@ -272,7 +276,7 @@ class Store:
             expired_before: the time, in unix milliseconds.
 
         Raises:
-            InvalidValue: it is no time.
+            InvalidValue: it is not a time.
         """
         count = 0
         while purged := await self.documents.purge(expired_before):
@@ -300,14 +304,14 @@ class Store:
         mailbox_id: str | None = None,
         idle_ms: int | None = None,
     ) -> AsyncGenerator[Hint | None]:
-        """Listen for what changes: `async for hint in store.changes(thread_id="t"): ...`.
+        """Listen for changes: `async for hint in store.changes(thread_id="t"): ...`.
 
-        A hint says what to read again, and comes after the change, whichever process made it. While
-        nobody asks for the next one, hints are kept, each once. The first hint is "anything" and
+        A hint says what to read again, and comes after the change, whichever process made it. Until
+        the caller takes the next hint, hints are kept, each once. The first hint is "anything" and
         comes at once: a caller that reads after it, and again after each later hint, misses
-        nothing. The same hint comes where hints were lost, or are too many. A hint may name what
-        has not changed. Hints come within milliseconds, and "anything" comes once a second on a
-        backend that gives none.
+        nothing. "Anything" also comes if hints were lost, or if there are too many. A hint may name
+        what has not changed. Hints come within milliseconds. On a backend that gives none,
+        "anything" comes once a second.
 
         It ends when the store is closed. Any number of callers may listen: a process looks once for
         all of them.

@@ -90,13 +90,13 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Purged(msgspec.Struct, frozen=True, kw_only=True):
-    """`count` entries that ended before `older_than` (unix milliseconds) were removed.
+    """The worker removed `count` entries that had ended before `ended_before` (unix milliseconds).
 
     With them went `documents` documents that had expired.
     """
 
     count: int
-    older_than: int
+    ended_before: int
     documents: int = 0
 
 
@@ -170,7 +170,7 @@ def _record_of(event: Event) -> tuple[int, str, tuple[object, ...]]:
             return logging.WARNING, message, (event.operation, event.retry_in_ms, reason)
         case Purged():
             message = "purged %d entries that ended before %d, and %d documents that had expired"
-            return logging.INFO, message, (event.count, event.older_than, event.documents)
+            return logging.INFO, message, (event.count, event.ended_before, event.documents)
         case _:
             assert_never(event)
 

@@ -46,14 +46,14 @@ class Purger:
     async def _purge(self) -> None:
         context = self._context
         # by the store's clock: if ours is ahead of it, entries would be purged too early
-        older_than = max(context.store_clock.now() - (self._purge_after_ms or 0), 0)
+        ended_before = max(context.store_clock.now() - (self._purge_after_ms or 0), 0)
         entries = documents = 0
         if self._purge_after_ms is not None:
-            entries = await context.store.mailboxes.purge(older_than)
+            entries = await context.store.mailboxes.purge(ended_before)
         if self._purges_documents:
             documents = await self._purge_documents()
         if entries or documents:
-            context.emit(Purged(count=entries, older_than=older_than, documents=documents))
+            context.emit(Purged(count=entries, ended_before=ended_before, documents=documents))
 
     async def _purge_documents(self) -> int:
         """Purge documents in batches, as all of them could be more than fit into memory.

@@ -57,8 +57,8 @@ class TakenRun(NamedTuple):
 class Turn:
     """The run that the entry of a delivery requests, for a handler that carries it out.
 
-    Everybody who follows the thread gets the messages and the state that are appended to it, and
-    before that the pieces of `message`. A client's stream of the run ends when the entry does. So
+    All followers of the thread get the messages and the state that are appended to it, and before
+    that the pieces of `message`. A client's stream of the run ends when the entry does. So
     does the run: if it is still "running" when the entry is accepted, it is done.
 
     If further entries of the delivery request runs, those become a part of this turn, and their
@@ -141,8 +141,8 @@ class Turn:
 
         As `Delivery.take`, with their requests. If this run has paused, those that answer it
         come first, whatever was sent meanwhile, and all of them, even if they are more than
-        `limit`. They come even at the last attempt, which takes nothing else. An entry that asks
-        for no run is left out; it becomes a dead letter when the delivery is accepted.
+        `limit`. They come even at the last attempt, which takes nothing else. An entry that
+        requests no run is left out; it becomes a dead letter when the delivery is accepted.
 
         Args:
             limit: how many entries at most.
@@ -162,7 +162,7 @@ class Turn:
     # --- what it says -----------------------------------------------------------------------------
 
     async def begin(self) -> None:
-        """Write the run's record now, if it is not there: so the run is seen while it is made.
+        """Write the run's record now, unless it exists, so that readers see that it has begun.
 
         The first piece of a `message` does this. Call it in a turn that shows nothing for long.
         From then on the run ends with its entry, however that ends. Another attempt at the entry
@@ -198,8 +198,8 @@ class Turn:
         Args:
             keep_on_stop: if an interrupt stops the turn, the worker appends the text that was
                 shown, as a message of the run with the same id, once the handler has ended. It does
-                not if the message is in the thread already, if the question is there no more, or if
-                the run was cancelled or asked again.
+                not if the message is in the thread already, if the question has been removed, or if
+                the run was cancelled or requested again.
 
         Raises:
             InvalidValue: `keep_on_stop` is not a boolean.
@@ -238,8 +238,8 @@ class Turn:
                 client's next run brings it, for `answers`. A run that is still "running" when the
                 entry is accepted is done in the same commit.
             interrupts: what a waiting run needs; without them it is answered by its id.
-            asks: False if a waiting run asks nothing, as it waits for other agents: nobody can
-                answer it, and the dashboard does not show it as a question.
+            asks: False if a waiting run waits for other agents and asks no person: it cannot be
+                answered, and the dashboard does not show it as a question.
             patches: changes of the state.
             state: a new state, instead of the old one; None keeps it.
             input_tokens: all tokens that the run has read so far. None: those of `count_tokens`.

@@ -88,7 +88,7 @@ class Unfenced(Twisted):
     """Lets every hold pass."""
 
     def twist(self, command: AnyCommand) -> AnyCommand:
-        return Purge(older_than=0) if isinstance(command, Hold) else command
+        return Purge(ended_before=0) if isinstance(command, Hold) else command
 
 
 @breaks(Guarantee.FENCE, "a claim is held until the last millisecond of its lease")
@@ -117,7 +117,7 @@ class OneHold(MemoryBackend):
         for command in batch:
             again = isinstance(command, Hold) and held
             held = held or isinstance(command, Hold)
-            commands.append(Purge(older_than=0) if again else command)
+            commands.append(Purge(ended_before=0) if again else command)
         return await super().commit(tuple(commands))
 
 

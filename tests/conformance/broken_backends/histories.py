@@ -27,11 +27,11 @@ class DeletesLast(MemoryBackend):
 class PurgesFirst(Tables):
     """Does not purge what has ended in the batch of the purge."""
 
-    def purge(self, older_than: int, statuses: Collection[EntryStatus]) -> int:
+    def purge(self, ended_before: int, statuses: Collection[EntryStatus]) -> int:
         touched = {key for table, key in self._before if table == "entries"}
         hidden = {key: self.entries.pop(key) for key in touched & self.entries.keys()}
         try:
-            return super().purge(older_than, statuses)
+            return super().purge(ended_before, statuses)
         finally:
             self.entries.update(hidden)
 

@@ -131,7 +131,7 @@ class Sweeping(Twisted):
 
     def twist(self, command: AnyCommand) -> AnyCommand:
         if isinstance(command, Purge):
-            return replace(command, older_than=command.older_than + 1)
+            return replace(command, ended_before=command.ended_before + 1)
         return command
 
 

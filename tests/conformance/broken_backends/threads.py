@@ -71,7 +71,7 @@ class Merciless(Twisted):
     def twist(self, command: AnyCommand) -> AnyCommand:
         if not isinstance(command, PurgeThread):
             return command
-        return replace(command, older_than=LARGEST_TIME)
+        return replace(command, changed_before=LARGEST_TIME)
 
 
 @breaks(

@@ -342,10 +342,10 @@ class Tables:
         """The mailboxes that are paused."""
         return {key for key, state in self.mailboxes.items() if is_paused(state, now)}
 
-    def purge(self, older_than: int, statuses: Collection[EntryStatus]) -> int:
+    def purge(self, ended_before: int, statuses: Collection[EntryStatus]) -> int:
         """Remove the entries that ended in `statuses` before a time, and return their number."""
         ended = self.find_entries(None, statuses)
-        old = [entry for entry in ended if entry.updated_at < older_than]
+        old = [entry for entry in ended if entry.updated_at < ended_before]
         for entry in old:
             self.put("entries", entry.entry_id, None)
         return len(old)

@@ -42,7 +42,7 @@ def reads_of(read_set: ReadSet) -> list[Read]:
         reads += _reads_of_documents(read_set)
     for time in sorted(read_set.ended_before):
         loaded = sorted(read_set.entries)
-        reads.append(Read("count_ended", {"older_than": time, "loaded": loaded}))
+        reads.append(Read("count_ended", {"ended_before": time, "loaded": loaded}))
     return reads
 
 

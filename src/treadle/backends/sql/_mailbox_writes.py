@@ -212,7 +212,7 @@ def write_purge(purge: EntryPurge, loaded: Iterable[str]) -> Sequence[Statement]
     Their number goes with them, for databases in which others write at the same time.
     """
     row = {
-        "older_than": purge.older_than,
+        "ended_before": purge.ended_before,
         "statuses": to_json(list(purge.statuses)),
         "loaded": id_column(loaded),
         "counted": purge.counted,

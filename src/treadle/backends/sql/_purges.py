@@ -11,7 +11,7 @@ from treadle.core.mailboxes import EntryStatus, MailboxEntry
 class EntryPurge(msgspec.Struct, frozen=True):
     """A purge of entries that are not in memory, and their number."""
 
-    older_than: int
+    ended_before: int
     statuses: tuple[EntryStatus, ...]
     counted: int
 
@@ -26,11 +26,11 @@ class EntryPurges:
         self._purged: dict[EntryStatus, int] = {}
 
     def add(
-        self, older_than: int, statuses: Collection[EntryStatus], loaded: Iterable[MailboxEntry]
+        self, ended_before: int, statuses: Collection[EntryStatus], loaded: Iterable[MailboxEntry]
     ) -> int:
         """Add a purge, and return how many entries it deletes beside those that are `loaded`."""
-        twice = Counter(entry.status for entry in loaded if entry.updated_at < older_than)
-        found = self.found[older_than]
+        twice = Counter(entry.status for entry in loaded if entry.updated_at < ended_before)
+        found = self.found[ended_before]
         counts: dict[EntryStatus, int] = {
             status: max(found.get(status, 0) - twice[status] - self._purged.get(status, 0), 0)
             for status in statuses
@@ -38,7 +38,7 @@ class EntryPurges:
         for status, count in counts.items():
             self._purged[status] = self._purged.get(status, 0) + count
         total = sum(counts.values())
-        self.asked.append(EntryPurge(older_than, tuple(counts), total))
+        self.asked.append(EntryPurge(ended_before, tuple(counts), total))
         return total
 
     def deletes_any(self) -> bool:

@@ -163,7 +163,7 @@ class WorkingSet(RefusingTables):
                 case _ if self._wholes.take(read, rows):
                     pass
                 case "count_ended":
-                    self.purges.found[read.values["older_than"]] = dict(rows)
+                    self.purges.found[read.values["ended_before"]] = dict(rows)
                 case "load_claimed_beside" | "load_entries_of_mailboxes":
                     claims += self._readable("entries", read_claim, rows, damage)
                 case _:
@@ -447,14 +447,14 @@ class WorkingSet(RefusingTables):
         """The entries of a mailbox that were loaded, and cannot be read."""
         return self.unreadable_entries.get(mailbox_id, ())
 
-    def purge(self, older_than: int, statuses: Collection[EntryStatus]) -> int:
+    def purge(self, ended_before: int, statuses: Collection[EntryStatus]) -> int:
         """Remove ended entries; `write` removes those that are not in memory, which are counted."""
-        if older_than not in self.purges.found:
-            raise NotLoaded(f"entries that ended before {older_than}")
+        if ended_before not in self.purges.found:
+            raise NotLoaded(f"entries that ended before {ended_before}")
         here = [
             entry
             for entry in self.entries.loaded()
-            if entry.status in statuses and entry.updated_at < older_than
+            if entry.status in statuses and entry.updated_at < ended_before
         ]
         for entry in here:
             self.put("entries", entry.entry_id, None)
@@ -465,7 +465,7 @@ class WorkingSet(RefusingTables):
             for row in self._as_loaded.values()
             if isinstance(row, MailboxEntry) and row.entry_id not in self._read_set.entries
         ]
-        return len(here) + self.purges.add(older_than, statuses, counted)
+        return len(here) + self.purges.add(ended_before, statuses, counted)
 
     def find_documents(self, keys: KeyRange, order: Order = "asc") -> list[Document]:
         """The documents in a range of keys."""

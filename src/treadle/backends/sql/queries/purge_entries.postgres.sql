@@ -4,11 +4,11 @@
 WITH asked AS (
     SELECT *
     FROM json_to_recordset(:rows::json)
-        AS given (older_than bigint, statuses text, loaded text, counted bigint)
+        AS given (ended_before bigint, statuses text, loaded text, counted bigint)
 ),
 gone AS (
     DELETE FROM entries
-    WHERE ended_at < (SELECT older_than FROM asked)
+    WHERE ended_at < (SELECT ended_before FROM asked)
         AND status IN (SELECT json_array_elements_text(statuses::json) FROM asked)
         AND entry_id NOT IN (SELECT json_array_elements_text(loaded::json) FROM asked)
     RETURNING entry_id

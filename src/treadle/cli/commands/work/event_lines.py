@@ -60,7 +60,7 @@ def plain_event(event: Event) -> dict[str, Json]:
             about: dict[str, Json] = {
                 "entries": event.count,
                 "documents": event.documents,
-                "older_than": event.older_than,
+                "ended_before": event.ended_before,
             }
         case Outage():
             error = f"{type(event.error).__name__}: {event.error}"

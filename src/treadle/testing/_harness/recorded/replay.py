@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import partial
 from typing import Any
 
 from treadle import (
@@ -210,6 +209,10 @@ async def _enqueue(store: Store, arguments: dict[str, Any]) -> Plain:
     await store.mailboxes.enqueue(from_plain(MailboxEntry, arguments["entry"]))
 
 
+async def _purge(store: Store, arguments: dict[str, Any]) -> Plain:
+    return await store.mailboxes.purge(arguments["older_than"], statuses=TERMINAL)
+
+
 def _calls(
     method: Callable[[Store], Callable[..., Awaitable[Any]]],
     rename: Callable[[dict[str, Any]], dict[str, Any]] = dict,
@@ -242,7 +245,7 @@ CALLS: dict[str, Handler] = {
     "supersede": _calls(lambda store: store.mailboxes.supersede),
     "interrupt": _calls(lambda store: store.mailboxes.interrupt),
     "cancel_pending": _calls(lambda store: store.mailboxes.cancel_pending),
-    "purge": _calls(lambda store: partial(store.mailboxes.purge, statuses=TERMINAL)),
+    "purge": _purge,
     "ensure": _calls(lambda store: store.mailboxes.ensure),
     "load_entry": _calls(lambda store: store.mailboxes.load_entry),
     "load_state": _calls(lambda store: store.mailboxes.load),

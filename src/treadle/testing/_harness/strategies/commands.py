@@ -349,8 +349,8 @@ def restarts(draw: st.DrawFn, world: World) -> tuple[AnyCommand, ...]:
         CancelPending(mailbox_id=mailbox_id),
     ]
     deletions: list[tuple[AnyCommand, ...]] = [
-        (Purge(older_than=world.now + 1),),
-        (Purge(older_than=world.now + 1, mailbox_id=mailbox_id),),
+        (Purge(ended_before=world.now + 1),),
+        (Purge(ended_before=world.now + 1, mailbox_id=mailbox_id),),
         (DeleteMailbox(mailbox_id=mailbox_id),),
     ]
     return (
@@ -425,7 +425,7 @@ def _seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
         st.builds(Resume, **at, mailbox_id=mailbox_ids),
         st.builds(
             Purge,
-            older_than=times(now),
+            ended_before=times(now),
             mailbox_id=st.none() | mailbox_ids,
             statuses=st.sampled_from([SETTLED, tuple(TERMINAL), ("cancelled",), ()]),
         ),
@@ -433,7 +433,7 @@ def _seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
         st.builds(
             PurgeThread,
             thread_id=thread_ids | mailbox_ids,
-            older_than=times(now),
+            changed_before=times(now),
             ignoring=st.just(()) | st.tuples(thread_ids),
         ),
         st.builds(RestoreMailbox, mailbox=states(now)),

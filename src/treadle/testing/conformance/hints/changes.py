@@ -105,7 +105,7 @@ async def a_purge_gives_a_hint(store: Store) -> None:
     await prepare(store)
     await store.mailboxes.ack(await claim_one(store))
     async with heard(store, mailbox_id="box") as listener:
-        expect(await store.mailboxes.purge(older_than=10**15), 1)
+        expect(await store.mailboxes.purge(ended_before=10**15), 1)
         await until(listener, BOX)
 
 

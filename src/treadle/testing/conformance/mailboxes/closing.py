@@ -424,7 +424,7 @@ async def a_run_does_not_go_on_with_an_entry_that_has_ended(store: Store, how: s
     held = await claim_by_id(store, "e")
     if how == "none":
         await store.mailboxes.ack(held)
-        await store.mailboxes.purge(older_than=LARGEST_TIME)
+        await store.mailboxes.purge(ended_before=LARGEST_TIME)
     with refused(RunConflict) as refusal:
         async with store.batch() as step:
             if how == "ack":

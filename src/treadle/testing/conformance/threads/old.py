@@ -11,9 +11,9 @@ from treadle.testing.clock import ManualClock
 checks = Checks(__name__)
 
 
-async def purged(store: Store, older_than: int, thread_id: str = "t") -> int | None:
+async def purged(store: Store, changed_before: int, thread_id: str = "t") -> int | None:
     """Purge a thread, and return the result of the command."""
-    command = PurgeThread(thread_id=thread_id, older_than=older_than)
+    command = PurgeThread(thread_id=thread_id, changed_before=changed_before)
     [result] = (await store.commit((command,))).results
     return result if result is None else int(result)
 
@@ -82,7 +82,7 @@ async def a_thread_that_has_one_below_it_is_not_purged(store: Store, clock: Manu
     later = clock.now + 10**6
     expect(await purged(store, later), None)
     await store.threads.append("child", says("hello"))
-    purge = PurgeThread(thread_id="t", older_than=later)
+    purge = PurgeThread(thread_id="t", changed_before=later)
     receipt = await store.commit(
         (
             AppendThread(thread_id="child", changes=says("again")),
@@ -106,6 +106,6 @@ async def a_purged_thread_may_be_in_a_ring(store: Store, clock: ManualClock) -> 
     await store.threads.create(Thread(id="above", parent_thread_id="t"))
     later = clock.now + 10**6
     expect(await purged(store, later), None)
-    purge = PurgeThread(thread_id="t", older_than=later, ignoring=("above",))
+    purge = PurgeThread(thread_id="t", changed_before=later, ignoring=("above",))
     expect((await store.commit((purge,))).results, (0,))
     expect(await purged(store, later, "above"), 0)
