@@ -1,5 +1,6 @@
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 from pydantic_ai import Agent
@@ -56,6 +57,29 @@ async def test_of_several_that_save_one_succeeds(conversations: Ours) -> None:
     results = await asyncio.gather(*map(save, range(8)))
     assert results.count(True) == 1
     assert texts(await conversations.load("c")) == ["a", str(results.index(True))]
+
+
+@every_backend
+async def test_a_conversation_whose_caller_is_cancelled_is_what_is_stored_and_goes_on(
+    conversations: Ours, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await conversations.save(conversation("c", "a"))
+    found = await conversations.load("c")
+    assert found is not None
+    found.messages.append(answered("b"))
+    commit: Any = store.commit
+
+    async def commit_and_be_cancelled(*values: Any, **options: Any) -> Any:
+        asyncio.get_running_loop().call_soon(saving.cancel)
+        return await commit(*values, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "commit", commit_and_be_cancelled)
+        saving = asyncio.create_task(conversations.save(found))
+        await asyncio.gather(saving, return_exceptions=True)
+    found.messages.append(asked("c"))
+    await conversations.save(found)
+    assert texts(await conversations.load("c")) == ["a", "b", "c"]
 
 
 @every_backend

@@ -3,7 +3,10 @@
 import logging
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any
 
+from pydantic_ai import AgentRunResult
+from pydantic_ai.conversation import Conversation
 from pydantic_ai.conversation_store import (
     ConversationConflict,
     ConversationEntry,
@@ -20,6 +23,7 @@ from treadle import (
     Store,
     VersionConflict,
 )
+from treadle.backends.cancellation import shielded
 from treadle.integrations._document_pages import PAGE, Key, find_document
 from treadle.integrations.pydantic_ai import _layout as layout
 from treadle.integrations.pydantic_ai._history import read_back
@@ -50,6 +54,16 @@ class TreadleConversationStore(ConversationStore):
         """
         self._store = store
         self._documents = store.documents
+
+    async def save(
+        self, conversation: Conversation | AgentRunResult[Any], *, scope: str | None = None
+    ) -> list[ConversationEntry]:
+        """Save a conversation; see `ConversationStore.save`.
+
+        A cancelled caller waits until the write has ended, so the conversation has the revision
+        that the store has, and can be saved again.
+        """
+        return await shielded(super().save(conversation, scope=scope))
 
     async def read_record(self, conversation_id: str) -> ConversationRecord | None:
         """Read a conversation's record; None if there is none."""
