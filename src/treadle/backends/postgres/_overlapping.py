@@ -206,7 +206,7 @@ class OverlappingGroups(GroupThread[CallT]):
 
     def _receive(self) -> None:
         """Let all requests wait that were handed over."""
-        with suppress(Empty):  # the wakes first: whoever wakes a thread has handed over before
+        with suppress(Empty):  # the wakes first: each comes after what was handed over
             while True:
                 self._wakes.get_nowait()
         while not self._queue.empty():
