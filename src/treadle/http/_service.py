@@ -97,7 +97,7 @@ OPERATIONS = (
     Operation(
         method="POST",
         path="/v1/purge/threads",
-        summary="Delete threads that nobody has written to for long, with runs and mailboxes.",
+        summary="Delete threads that have not changed for long, with their runs and mailboxes.",
         action="delete",
         owner=ALL,
         body=ThreadPurge,

@@ -26,7 +26,7 @@ class PurgeQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which threads are counted."""
 
     days: _Days = 365
-    """Those that nobody has written to for so many days."""
+    """Those that have not changed for so many days."""
     resource_id: str | None = None
 
 
@@ -81,7 +81,7 @@ OPERATIONS = (
     Operation(
         method="GET",
         path="/purge-threads",
-        summary="Show how many threads nobody has written to for long.",
+        summary="Show how many threads have not changed for long.",
         action="delete",
         owner=ALL,
         query=PurgeQuery,
@@ -91,7 +91,7 @@ OPERATIONS = (
     Operation(
         method="POST",
         path="/purge-threads",
-        summary="Delete the threads that nobody has written to for long.",
+        summary="Delete the threads that have not changed for long.",
         action="delete",
         owner=ALL,
         form=PurgeForm,

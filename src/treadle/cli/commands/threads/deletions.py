@@ -70,7 +70,7 @@ def delete_threads(thread_ids: tuple[str, ...], yes: bool, as_json: bool) -> Non
 @yes_option
 @json_option
 def purge_threads(older_than: int, owner: str | None, yes: bool, as_json: bool) -> None:
-    """Delete conversations that nobody has written to for a long time.
+    """Delete conversations that have not changed for a long time.
 
     Their runs and mailboxes are deleted with them, dead letters included. A thread stays if its
     mailbox has entries that have not ended, if one of its runs is running or waiting, or if one of
