@@ -31,6 +31,7 @@ from treadle.core.codec import check_json
 from treadle.integrations._document_pages import NOBODY
 from treadle.integrations._ids import joined_id
 from treadle.integrations._last_messages import load_last_messages
+from treadle.integrations._open_stores import awaited_store
 from treadle.integrations._ordered import OrderedDocuments, rank_of
 from treadle.integrations._requirements import requires
 from treadle.integrations._values import plain
@@ -93,7 +94,7 @@ class TreadleHistoryProvider(HistoryProvider):
             store_context_from=store_context_from,
             store_outputs=store_outputs,
         )
-        self._store = store
+        self._store = awaited_store(store)
         self._skip_excluded = skip_excluded
         self._prefix = prefix
 
@@ -160,7 +161,7 @@ class TreadleCheckpointStorage:
         allowed_checkpoint_types: Iterable[str] = (),
         collection: str = "agent-framework",
     ) -> None:
-        self._store = store
+        self._store = awaited_store(store)
         self._allowed = frozenset(allowed_checkpoint_types)
         self._collection = collection
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from treadle import AlreadyExists, Batch, CorruptRecord, InvalidValue, Json, NotFound, Store
 from treadle.integrations._document_pages import Key, find_document
+from treadle.integrations._open_stores import awaited_store
 from treadle.integrations._ordered import Order, OrderedDocuments, rank_of
 from treadle.integrations._requirements import requires
 
@@ -52,7 +53,7 @@ class TreadleChatKitStore(ChatKitStore[TContext]):
     def __init__(
         self, store: Store, *, owner: Callable[[TContext], str], collection: str = "chatkit"
     ) -> None:
-        self._store = store
+        self._store = awaited_store(store)
         self._owner = owner
         self._collection = collection
 

@@ -22,6 +22,7 @@ import msgspec
 import treadle
 from treadle import EntryReport, RunStats, StoreUnavailable
 from treadle.blocking import Store
+from treadle.integrations._open_stores import blocking_store
 from treadle.integrations._requirements import requires
 from treadle.integrations._store_calls import observe_calls
 from treadle.worker import (
@@ -163,7 +164,7 @@ class StoreCollector(Collector):
     def __init__(
         self, store: Store, *, mailbox_id: str | None = None, timeout_ms: int = 5_000
     ) -> None:
-        self._store = store
+        self._store = blocking_store(store)
         self._mailbox_id = mailbox_id
         self._timeout_ms = timeout_ms
 

@@ -13,6 +13,7 @@ from treadle.integrations.openai_agents import (
     TreadleSession,
     load_run_state,
     put_run_state,
+    take_run_state,
 )
 
 paid: list[int] = []
@@ -48,6 +49,56 @@ async def test_a_run_waits_in_a_document(store: Store, session: TreadleSession) 
         await put_run_state(store, ("chat", "1"), again.to_state(), expected=0)
     version = written.result.version
     await put_run_state(store, ("chat", "1"), again.to_state(), expected=version)
+
+
+async def approve(store: Store, clerk: Agent[Any]) -> str | None:
+    """Go on with the run that waits, if one does, and say what comes out."""
+    async with store.batch() as step:
+        state = await take_run_state(step, store, "chat", clerk)
+        if state is None:
+            return None
+        state.approve(state.get_interruptions()[0])
+        session = TreadleSession("chat", store, step=step)
+        result = await Runner.run(clerk, state, session=session)
+    return str(result.final_output)
+
+
+@every_backend
+async def test_a_run_is_taken_once(store: Store) -> None:
+    """The second click on "Approve" finds nothing."""
+    paid.clear()
+    clerk = agent()
+    result = await Runner.run(clerk, "Pay 40.", session=TreadleSession("chat", store))
+    await put_run_state(store, "chat", result.to_state())
+    assert await approve(store, clerk) == "It is paid."
+    assert await approve(store, clerk) is None
+    assert paid == [40]
+    assert await store.documents.load("openai-run-states", "chat") is None
+    messages = (await store.threads.list_messages("chat")).messages
+    roles = [each.message.role for each in messages]
+    assert roles == ["user", "assistant", "tool", "assistant"]
+
+
+@every_backend
+async def test_of_several_that_take_a_run_one_commits(store: Store) -> None:
+    clerk = agent()
+    result = await Runner.run(clerk, "Pay 40.")
+    await put_run_state(store, "chat", result.to_state())
+    with pytest.raises(VersionConflict):
+        async with store.batch() as late:
+            assert await take_run_state(late, store, "chat", clerk) is not None
+            async with store.batch() as step:
+                assert await take_run_state(step, store, "chat", clerk) is not None
+                put_run_state(step, "chat", result.to_state())  # it waits again
+    assert await load_run_state(store, "chat", clerk) is not None
+
+
+async def test_a_run_that_cannot_be_read_is_not_taken(store: Store) -> None:
+    await store.documents.put("openai-run-states", "chat", {})
+    async with store.batch() as step:
+        with pytest.raises(CorruptRecord, match="the run state"):
+            await take_run_state(step, store, "chat", agent())
+    assert await store.documents.load("openai-run-states", "chat") is not None
 
 
 @dataclass

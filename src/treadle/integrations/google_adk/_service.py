@@ -34,6 +34,7 @@ from treadle import (
     VersionConflict,
 )
 from treadle.backends.cancellation import shielded
+from treadle.integrations._open_stores import awaited_store
 from treadle.integrations.google_adk._events import as_event, as_message
 from treadle.integrations.google_adk._keys import (
     APP_STATE,
@@ -76,7 +77,7 @@ class TreadleSessionService(BaseSessionService):
     def __init__(self, store: Store, *, on_stale: OnStale = "raise") -> None:
         if on_stale not in ("raise", "append"):
             raise ValueError(f"on_stale must be 'raise' or 'append', not {on_stale!r}")
-        self._store = store
+        self._store = awaited_store(store)
         self._refuses_stale = on_stale == "raise"
         self._locks: WeakValueDictionary[SessionKeys, asyncio.Lock] = WeakValueDictionary()
 

@@ -11,6 +11,7 @@ from agents.memory.session_settings import (
 
 from treadle import Batch, Store, Thread
 from treadle.backends.cancellation import shielded
+from treadle.integrations._open_stores import awaited_store
 from treadle.integrations.openai_agents._compaction import IsExpired, Snapshot, take_snapshot
 from treadle.integrations.openai_agents._histories import Committed, History, Pending
 
@@ -59,7 +60,7 @@ class TreadleSession:
         self.session_id = session_id
         settings = SessionSettings() if session_settings is None else session_settings
         self.session_settings = coerce_session_settings(settings)
-        self._store = store
+        self._store = awaited_store(store)
         self._thread = Thread(id=session_id, resource_id=resource_id)
         self._is_collected = step is not None
         self._history: History = (

@@ -25,6 +25,7 @@ from treadle import (
 )
 from treadle.backends.cancellation import shielded
 from treadle.integrations._document_pages import PAGE, Key, find_document
+from treadle.integrations._open_stores import awaited_store
 from treadle.integrations.pydantic_ai import _layout as layout
 from treadle.integrations.pydantic_ai._history import read_back
 from treadle.integrations.pydantic_ai._layout import COLLECTION, Place, Pointer
@@ -52,7 +53,7 @@ class TreadleConversationStore(ConversationStore):
         Args:
             store: an open store; the conversations are in its collection `pydantic-ai`.
         """
-        self._store = store
+        self._store = awaited_store(store)
         self._documents = store.documents
 
     async def save(
