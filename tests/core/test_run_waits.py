@@ -27,7 +27,21 @@ def test_a_run_is_answered_by_the_ids_of_the_interrupts_that_are_shown(
     assert list(asked_ids(run)) == (ids or ["r"])
 
 
-def test_a_broken_interrupt_keeps_its_id_alone() -> None:
-    broken = {"id": "a", "message": "Really?", "toolCallId": 5}
-    run = RunRecord(run_id="r", thread_id="t", metadata={"interrupts": [broken]})
-    assert Interrupt.asked_by(run) == (Interrupt(id="a"),)
+@pytest.mark.parametrize(
+    ("question", "shown"),
+    [
+        ("Really?", "Really?"),
+        ({"tool": "pay", "amount": 40}, '{"tool":"pay","amount":40}'),
+        (["\u202e"], '["\u202e"]'),
+        (False, "false"),
+        (None, None),
+    ],
+)
+def test_the_question_of_an_interrupt_is_shown_whatever_it_is(
+    question: Any, shown: str | None
+) -> None:
+    for others, kept in (({"reason": "tool_call"}, "tool_call"), ({"toolCallId": 5}, None)):
+        metadata = {"interrupts": [{"id": "a", "message": question, **others}]}
+        run = RunRecord(run_id="r", thread_id="t", metadata=metadata)
+        expected = Interrupt(id="a", message=shown, reason=kept or "input_required")
+        assert Interrupt.asked_by(run) == (expected,)

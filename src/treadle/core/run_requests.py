@@ -57,7 +57,8 @@ class Interrupt(Model, frozen=True, kw_only=True):
         """Return what a run needs, as `Turn.changes` has written it; empty if it names nothing.
 
         Agents may write it themselves. What has no id is left out, and of an interrupt that cannot
-        be read otherwise, only the id is kept: the run can still be answered by it.
+        be read otherwise, only the id and the question are kept: the run can still be answered. A
+        question that is no text is given as JSON, as nobody should answer one that is not shown.
         """
         metadata = run.metadata if isinstance(run.metadata, dict) else {}
         given = metadata.get("interrupts")
@@ -69,10 +70,13 @@ class Interrupt(Model, frozen=True, kw_only=True):
 def _interrupt_in(given: Json) -> Interrupt | None:
     if not isinstance(given, dict) or not isinstance(name := given.get("id"), str):
         return None
+    question = given.get("message")
+    if question is not None and not isinstance(question, str):
+        question = msgspec.json.encode(question).decode()
     try:
-        return msgspec.convert(given, type=Interrupt)
+        return msgspec.convert({**given, "message": question}, type=Interrupt)
     except msgspec.ValidationError:
-        return Interrupt(id=name)
+        return Interrupt(id=name, message=question)
 
 
 class RunRequest(Model, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from treadle.core.codec import Json, to_plain
+from treadle.core.codec import Json, checked, to_plain
 from treadle.core.mailboxes import MailboxEntry
 from treadle.core.messages import Message, MessageMetadata, ToolCall
 from treadle.core.patches import TrackedPatch
@@ -244,6 +244,10 @@ class Turn:
             state: a new state, instead of the old one; None keeps it.
             input_tokens: all tokens that the run has read so far. None: those of `count_tokens`.
             output_tokens: all tokens that it has written.
+
+        Raises:
+            InvalidValue: an interrupt has a field of another type, such as a question that is no
+                text; write it as JSON.
         """
         self._note_taken()
         read, written = self._record.tokens
@@ -385,7 +389,8 @@ def _metadata_of(status: RunStatus, interrupts: Sequence[Interrupt], asks: bool)
         return {"asks": False}
     if status != "waiting" and not interrupts:
         return None
-    return {"interrupts": [to_plain(each) for each in interrupts]}
+    asked = [checked(each, f"interrupts[{place}]") for place, each in enumerate(interrupts)]
+    return {"interrupts": list(map(to_plain, asked))}
 
 
 def _request_in(entry: MailboxEntry) -> RunRequest | InvalidValue:
