@@ -1,5 +1,7 @@
 """Turns: a handler gets what is asked for, and what else becomes a part of it."""
 
+from typing import Any
+
 import pytest
 from tests.marks import every_backend
 from tests.worker.support import AT_ONCE, NewWorker, Recorder, load, until_idle
@@ -162,6 +164,23 @@ class TestAnswers:
             ["pay", "call", NO_RESULT, "are you there?"],
             ["are you there?", "a2", "pay", "call", "paid"],
         ]
+
+    async def test_a_question_that_is_no_text_is_refused(
+        self, store: Store, new_worker: NewWorker
+    ) -> None:
+        refusals: list[str] = []
+
+        async def handler(delivery: Delivery) -> None:
+            asked: Any = {"tool": "pay", "amount": 40}
+            questions = [Interrupt(id="a", message="Really?"), Interrupt(id="b", message=asked)]
+            with pytest.raises(InvalidValue) as refused:
+                Turn(delivery).changes(status="waiting", interrupts=questions)
+            refusals.append(str(refused.value))
+
+        await ask(store, "r1", "pay")
+        await until_idle(new_worker(store, handler))
+        [text] = refusals
+        assert "interrupts[1].message" in text
 
     async def test_an_answer_finds_the_run_that_it_names(
         self, store: Store, new_worker: NewWorker
