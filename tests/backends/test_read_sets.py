@@ -74,7 +74,7 @@ COMMANDS: tuple[AnyCommand, ...] = (
     TruncateThread(thread_id="t", keep=1),
     TruncateThread(thread_id="t", drop=1),
     DeleteThread(thread_id="t"),
-    PurgeThread(thread_id="t", changed_before=LARGEST_TIME),
+    PurgeThread(thread_id="t", changed_before=LARGEST_TIME, runs=("none",)),
     UpsertRun(run=run("r")),
     CheckRun(run_id="r", thread_id="t"),
     EndWait(run_id="w"),

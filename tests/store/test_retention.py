@@ -152,6 +152,7 @@ async def test_a_thread_that_gets_something_meanwhile_stays_with_it(
     assert len((await store.threads.list_messages("t")).messages) == (2 if what == "message" else 1)
     assert (await store.mailboxes.count_entries("t")).queued == (1 if what == "entry" else 0)
     assert await left(store) == (["child", "t"] if "child" in what else ["t"])
+    assert await store.runs.load("run of t") is not None
 
 
 async def test_the_arguments_are_checked() -> None:

@@ -188,12 +188,15 @@ class ThreadPurge:
                 return False
         # Not after the thread, which leads to them.
         purge = PurgeThread(
-            thread_id=thread_id, changed_before=self._changed_before, ignoring=above
+            thread_id=thread_id,
+            changed_before=self._changed_before,
+            ignoring=above,
+            runs=tuple(run.run_id for run in found.items),
         )
-        *were_there, entries = (await self._commit((*deletions_of(found.items), purge))).results
-        self._counts["runs"] += sum(were_there)
+        [entries] = (await self._commit((purge,))).results
         if entries is None:
             return await self._is_gone(thread_id)
+        self._counts["runs"] += len(found.items)
         self._counts["threads"] += 1
         self._counts["entries"] += entries
         self._counts["mailboxes"] += mailbox is not None

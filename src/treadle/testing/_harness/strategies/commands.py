@@ -435,6 +435,7 @@ def _seldom(now: int) -> tuple[st.SearchStrategy[AnyCommand], ...]:
             thread_id=thread_ids | mailbox_ids,
             changed_before=times(now),
             ignoring=st.just(()) | st.tuples(thread_ids),
+            runs=st.just(()) | st.tuples(run_ids),
         ),
         st.builds(RestoreMailbox, mailbox=states(now)),
         st.builds(RestoreRun, run=runs(now)),

@@ -109,3 +109,24 @@ async def a_purged_thread_may_be_in_a_ring(store: Store, clock: ManualClock) -> 
     purge = PurgeThread(thread_id="t", changed_before=later, ignoring=("above",))
     expect((await store.commit((purge,))).results, (0,))
     expect(await purged(store, later, "above"), 0)
+
+
+@checks.add(Guarantee.VERSIONS_WITHOUT_GAPS)
+async def runs_go_with_a_purged_thread_if_they_are_its_own(
+    store: Store, clock: ManualClock
+) -> None:
+    for key, thread_id in (("r", "t"), ("other", "u")):
+        await store.threads.create(Thread(id=thread_id))
+        await store.runs.upsert(RunRecord(run_id=key, thread_id=thread_id, status="waiting"))
+    purge = PurgeThread(
+        thread_id="t", changed_before=clock.now + 10, runs=("r", "other", "nothing")
+    )
+    expect((await store.commit((purge,))).results, (None,))
+    await store.runs.upsert(RunRecord(run_id="r", thread_id="t", status="done"))
+    await store.threads.append("t", says("hello"), now=clock.now + 10)
+    expect((await store.commit((purge,))).results, (None,))
+    assert await store.runs.load("r") is not None
+    later = PurgeThread(thread_id="t", changed_before=clock.now + 11, runs=purge.runs)
+    expect((await store.commit((later,))).results, (0,))
+    expect(await store.runs.load("r"), None)
+    assert await store.runs.load("other") is not None
