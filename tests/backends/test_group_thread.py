@@ -89,7 +89,7 @@ async def test_a_call_that_comes_while_another_thread_closes_is_answered(
             if request is not None:
                 closing.start()
                 closing.join(0.2)
-            queue.put(request)
+            queue.put(request)  # type: ignore[arg-type]
 
     monkeypatch.setattr(thread, "_queue", SlowQueue())
     async with asyncio.timeout(5):
