@@ -1,4 +1,5 @@
 import string
+from contextlib import closing
 from enum import StrEnum
 from typing import Any
 
@@ -86,11 +87,12 @@ async def test_what_json_writes_as_a_text_or_a_list_is_an_item_as_in_the_sdks_se
     store: Store,
 ) -> None:
     given: Any = {"role": "user", "content": Words.HELLO, "tags": (Words.HELLO, 1)}
-    for session in (SQLiteSession("chat"), TreadleSession("chat", store)):
-        await session.add_items([given])
-        found: Any = (await session.get_items())[0]
-        assert found == {"role": "user", "content": "hello", "tags": ["hello", 1]}
-        assert type(found["content"]) is str
+    with closing(SQLiteSession("chat")) as theirs:
+        for session in (theirs, TreadleSession("chat", store)):
+            await session.add_items([given])
+            found: Any = (await session.get_items())[0]
+            assert found == {"role": "user", "content": "hello", "tags": ["hello", 1]}
+            assert type(found["content"]) is str
 
 
 def test_what_is_no_object_is_refused() -> None:
