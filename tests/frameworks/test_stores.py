@@ -34,9 +34,10 @@ def test_a_blocking_store_is_refused(make: Callable[[Any], object]) -> None:
 
 
 async def test_a_run_state_is_not_in_a_blocking_store() -> None:
+    agent: Any = None
     store: Any = treadle.blocking.open_store("memory:")
     with pytest.raises(InvalidValue, match=r"`treadle\.open_store`"):
-        await load_run_state(store, "chat", None)  # type: ignore[arg-type]
+        await load_run_state(store, "chat", agent)
 
 
 async def test_metrics_need_a_blocking_store() -> None:

@@ -1,5 +1,6 @@
 """The last messages of a thread, with the version that guards what is decided by them."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from treadle import Message, NotFound, Store
@@ -21,7 +22,12 @@ class LastMessages(NamedTuple):
 
 
 async def load_last_messages(
-    store: Store, thread_id: str, count: int | None, *, before: int | None = None
+    store: Store,
+    thread_id: str,
+    count: int | None,
+    *,
+    before: int | None = None,
+    is_whole: Callable[[Message], bool] = lambda _: True,
 ) -> LastMessages:
     """Read the last messages of a thread, all at one version.
 
@@ -32,10 +38,25 @@ async def load_last_messages(
         thread_id: the thread; it may not exist.
         count: how many at most; None: all.
         before: only messages before this position.
+        is_whole: which messages count; the others are left out.
 
     Raises:
         CorruptRecord: the thread cannot be read.
     """
+    most = count
+    while True:
+        found = await _load(store, thread_id, most, before)
+        kept = [each for each in found.messages if is_whole(each[1])]
+        if count is None or most is None:
+            return LastMessages(found.version, kept)
+        if len(kept) >= count or len(found.messages) < most:
+            return LastMessages(found.version, kept[-count:] if count else [])
+        most += count - len(kept)
+
+
+async def _load(
+    store: Store, thread_id: str, count: int | None, before: int | None
+) -> LastMessages:
     for _ in range(0 if count is None else _ATTEMPTS):
         try:
             found = await _load_pages(store, thread_id, count or 0, before)

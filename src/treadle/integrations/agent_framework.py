@@ -34,6 +34,13 @@ from treadle.integrations._last_messages import load_last_messages
 from treadle.integrations._open_stores import awaited_store
 from treadle.integrations._ordered import OrderedDocuments, rank_of
 from treadle.integrations._requirements import requires
+from treadle.integrations._tool_messages import (
+    Result,
+    arguments_of,
+    as_messages,
+    is_whole,
+    text_of,
+)
 from treadle.integrations._values import plain
 
 with requires("treadle[agent-framework]"):
@@ -126,9 +133,12 @@ class TreadleHistoryProvider(HistoryProvider):
             return
         thread_id = self.thread_id(session_id)
         while True:
-            version, last = await load_last_messages(self._store, thread_id, len(messages))
+            version, last = await load_last_messages(
+                self._store, thread_id, len(messages), is_whole=_is_whole
+            )
             known = _read_all((message for _, message in last), thread_id)
-            added = [_written(each) for each in filter_new_messages(known, messages)]
+            new = filter_new_messages(known, messages)
+            added = [shown for each in new for shown in _written(each)]
             if not added:
                 return
             try:
@@ -263,27 +273,55 @@ def _pickled(value: object) -> Json:
     return {"__pickled__": data, "__type__": f"builtins:{type(value).__name__}"}
 
 
-def _written(message: Message) -> treadle.Message:
-    """Return a message of a thread.
+def _written(message: Message) -> list[treadle.Message]:
+    """Return the messages of a thread: one, or more if it has the results of several tools.
 
-    It has no id: the store would skip a message with the id of another, changed or not.
+    Calls of tools are those of the message, and a result is a message of the tool; the contents as
+    they were are in `extra` then.
+
+    Messages have no ids: the store would skip a message with the id of another, changed or not.
     """
     fields = msgspec.to_builtins(message.to_dict(), str_keys=True)
     contents = fields.pop("contents", [])
-    role = message.role if message.role in _ROLES else "assistant"
-    return treadle.Message(
-        role=cast("treadle.Role", role), content=_as_text(contents), extra={_EXTRA: fields}
-    )
+    role = cast("treadle.Role", message.role if message.role in _ROLES else "assistant")
+    calls = [call for call in map(_call_in, contents) if call is not None]
+    results = [result for result in map(_result_in, contents) if result is not None]
+    if not (calls or results):
+        return [treadle.Message(role=role, content=_as_text(contents), extra={_EXTRA: fields})]
+    others = [each for each in contents if _call_in(each) is None and _result_in(each) is None]
+    said = _as_text(others) if others else ""
+    return as_messages(role, said, calls, results, (_EXTRA, {**fields, "contents": contents}))
+
+
+def _call_in(content: Any) -> treadle.ToolCall | None:
+    match content:
+        case {"type": "function_call", "call_id": str(id), "name": str(name), **rest}:
+            arguments = arguments_of(rest.get("arguments"))
+            return treadle.ToolCall(id=id, name=name, arguments=arguments)
+        case _:
+            return None
+
+
+def _result_in(content: Any) -> Result | None:
+    match content:
+        case {"type": "function_result", "call_id": str(id), **rest}:
+            return Result(id, text_of(rest.get("result")))
+        case _:
+            return None
+
+
+def _is_whole(message: treadle.Message) -> bool:
+    return is_whole(message, _EXTRA)
 
 
 def _read_all(messages: Iterable[treadle.Message], thread_id: str) -> list[Message]:
-    return [_read(message, thread_id) for message in messages]
+    return [_read(message, thread_id) for message in messages if _is_whole(message)]
 
 
 def _read(message: treadle.Message, thread_id: str) -> Message:
     fields = message.extra.get(_EXTRA) or {"role": message.role, "message_id": message.id}
     try:
-        return Message.from_dict({**fields, "contents": _as_contents(message.content)})
+        return Message.from_dict({"contents": _as_contents(message.content), **fields})
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         where = f"a message of thread {thread_id!r}"
         reason = f"it is not a message of Agent Framework: {error!r}"

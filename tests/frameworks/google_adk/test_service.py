@@ -15,7 +15,7 @@ from tests.frameworks.google_adk.events import APP, USER, changing, said
 from tests.marks import every_backend
 from treadle import CorruptRecord, InvalidValue, Message, Store
 from treadle.integrations.google_adk import TreadleSessionService
-from treadle.integrations.google_adk._events import as_message
+from treadle.integrations.google_adk._events import as_messages
 from treadle.queries import ListDocuments, LoadThread
 
 ODD = "Ä b/c..d%2E~:\\é"
@@ -168,7 +168,9 @@ async def test_a_long_session_with_much_state_is_read_whole(
     [listed] = (await service.list_sessions(app_name=APP)).sessions
     assert listed.state == state
     for _ in range(300):
-        await store.threads.append(await thread_of(store), *map(as_message, [said()] * 2))
+        await store.threads.append(
+            await thread_of(store), *as_messages(said()), *as_messages(said())
+        )
     expected = [e.id for e in (await load(service)).events]
     monkeypatch.setattr(LoadThread, "answer", None)  # which would read all of it
     for count in (1, 200, 201, 401, 829, 830, 2_000):

@@ -1,27 +1,45 @@
-"""Events of ADK as messages: the parts of the content are the message's, the rest is in `extra`."""
+"""Events of ADK as messages: what was said is the message's, and the rest is in `extra`."""
 
 from typing import Any
 
 from google.adk.events.event import Event
 from pydantic import ValidationError
 
-from treadle import CorruptRecord, Json, Message, Role, StoredMessage
+from treadle import CorruptRecord, Json, Message, Role, StoredMessage, ToolCall
+from treadle.integrations._tool_messages import Result, arguments_of, is_whole, text_of
+from treadle.integrations._tool_messages import as_messages as tool_messages
 
 _EXTRA = "google_adk"
 """The key in a message's `extra` for the fields of the event."""
 
 
-def as_message(event: Event) -> Message:
-    """Return the message of an event.
+def as_messages(event: Event) -> list[Message]:
+    """Return the messages of an event: one, or more if it has the results of several tools.
 
-    It has no id: the store would skip a second event with the id of another.
+    Calls of tools are those of the message, and a result is a message of the tool; the parts as
+    they were are in `extra` then. An event that says nothing, such as a change of the state, is
+    internal.
+
+    Messages have no ids: the store would skip a second event with the id of another.
     """
     fields: dict[str, Any] = event.model_dump(mode="json", exclude_none=True)
-    content: str | list[Json] = ""
-    if "parts" in fields.get("content", {}):
-        content = _as_text(fields["content"].pop("parts"))
     role: Role = "user" if event.author == "user" else "assistant"
-    return Message(role=role, content=content, extra={_EXTRA: fields})
+    if "parts" not in fields.get("content", {}):
+        return [Message(role=role, content="", visibility="internal", extra={_EXTRA: fields})]
+    parts = fields["content"]["parts"]
+    calls = [call for call in map(_call_in, parts) if call is not None]
+    results = [result for result in map(_result_in, parts) if result is not None]
+    if not (calls or results):
+        del fields["content"]["parts"]
+        return [Message(role=role, content=_as_text(parts), extra={_EXTRA: fields})]
+    others = [each for each in parts if _call_in(each) is None and _result_in(each) is None]
+    said = _as_text(others) if others else ""
+    return tool_messages(role, said, calls, results, (_EXTRA, fields))
+
+
+def is_event(stored: StoredMessage) -> bool:
+    """Return whether a message is that of an event, and not one of further results in it."""
+    return is_whole(stored.message, _EXTRA)
 
 
 def as_event(stored: StoredMessage, thread_id: str) -> Event:
@@ -33,7 +51,7 @@ def as_event(stored: StoredMessage, thread_id: str) -> Event:
     content = stored.message.content
     fields = stored.message.extra.get(_EXTRA) or _fields_of_other(stored)
     try:
-        if content != "" and "content" in fields:
+        if content != "" and "content" in fields and "parts" not in fields["content"]:
             fields = {**fields, "content": {**fields["content"], "parts": _as_parts(content)}}
         return Event.model_validate(fields)
     except (ValidationError, TypeError) as error:
@@ -41,6 +59,22 @@ def as_event(stored: StoredMessage, thread_id: str) -> Event:
         raise CorruptRecord(
             where, f"it is not an event of ADK: {error}", "find out which program wrote it"
         ) from error
+
+
+def _call_in(part: Any) -> ToolCall | None:
+    match part:
+        case {"function_call": {"id": str(id), "name": str(name), **rest}}:
+            return ToolCall(id=id, name=name, arguments=arguments_of(rest.get("args")))
+        case _:
+            return None
+
+
+def _result_in(part: Any) -> Result | None:
+    match part:
+        case {"function_response": {"id": str(id), **rest}}:
+            return Result(id, text_of(rest.get("response")))
+        case _:
+            return None
 
 
 def _fields_of_other(stored: StoredMessage) -> dict[str, Any]:

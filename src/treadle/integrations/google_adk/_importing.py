@@ -14,7 +14,7 @@ from google.adk.sessions.sqlite_session_service import SqliteSessionService
 
 from treadle import Batch, InvalidValue, Json, Store, Thread
 from treadle.integrations._requirements import requires
-from treadle.integrations.google_adk._events import as_message
+from treadle.integrations.google_adk._events import as_messages
 from treadle.integrations.google_adk._keys import Scope, SessionKeys, user_collection
 from treadle.integrations.google_adk._service import TreadleSessionService
 from treadle.integrations.importing import (
@@ -80,7 +80,8 @@ async def _import_session(
             )
         _put_state(step, keys, session)
         if new:
-            step.threads.append(keys.thread_id, *map(as_message, new))
+            messages = [message for event in new for message in as_messages(event)]
+            step.threads.append(keys.thread_id, *messages)
     written.is_new = stored is None
     written.items = len(new)
 

@@ -15,6 +15,7 @@ from treadle import (
 )
 from treadle.integrations._document_pages import PAGE, Key, each_document, undamaged
 from treadle.integrations._last_messages import newest_page, older_pages
+from treadle.integrations.google_adk._events import is_event
 from treadle.integrations.google_adk._keys import (
     APP_STATE,
     SessionKeys,
@@ -120,11 +121,18 @@ async def _older_events(
     count = None if config is None else config.num_recent_events
     if count is None or not isinstance(found, MessagePage) or not found.has_more:
         return []
-    missing = count - len(found.messages)
-    if missing <= 0:
-        return []
-    pages = await store.read(*older_pages(keys.thread_id, missing, found.messages[-1].cursor))
-    return [each for page in pages for each in page.messages][::-1]
+    older: list[StoredMessage] = []
+    missing, before = count - _count_events(found.messages), found.messages[-1].cursor
+    while missing > 0 and before > 0:  # an event may be several messages
+        pages = await store.read(*older_pages(keys.thread_id, missing, before))
+        read = [each for page in pages for each in page.messages]
+        older += read
+        missing, before = missing - _count_events(read), read[-1].cursor
+    return older[::-1]
+
+
+def _count_events(messages: Iterable[StoredMessage]) -> int:
+    return sum(map(is_event, messages))
 
 
 def _messages(

@@ -35,7 +35,7 @@ from treadle import (
 )
 from treadle.backends.cancellation import shielded
 from treadle.integrations._open_stores import awaited_store
-from treadle.integrations.google_adk._events import as_event, as_message
+from treadle.integrations.google_adk._events import as_event, as_messages, is_event
 from treadle.integrations.google_adk._keys import (
     APP_STATE,
     SCOPES,
@@ -138,7 +138,7 @@ class TreadleSessionService(BaseSessionService):
             return None  # no thread: nobody has created it, or somebody erases the user
         if loaded is None:
             return None
-        events = [as_event(each, keys.thread_id) for each in loaded.messages]
+        events = [as_event(each, keys.thread_id) for each in loaded.messages if is_event(each)]
         if config is not None and config.after_timestamp is not None:
             events = [each for each in events if each.timestamp >= config.after_timestamp]
         state = merged(*map(values, (loaded.app_state, loaded.user_state, loaded.own_state)))
@@ -227,7 +227,7 @@ class TreadleSessionService(BaseSessionService):
                 updated = _head(event.timestamp)
                 head = step.documents.put(users, keys.head, updated, expected=expected)
                 _put_state(step, keys, delta)
-                step.threads.append(keys.thread_id, as_message(event))
+                step.threads.append(keys.thread_id, *as_messages(event))
         except NotFound as error:
             raise SessionNotFoundError(f"Session {session.id} not found.") from error
         except VersionConflict as error:
