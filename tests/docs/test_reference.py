@@ -9,7 +9,7 @@ from tests.docs.documents import DOCS, document
 
 def test_the_pages_are_what_the_code_says() -> None:
     command = [sys.executable, str(DOCS / "_extensions" / "pages.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
 
 
