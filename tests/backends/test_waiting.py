@@ -11,6 +11,7 @@ import pytest
 from treadle import Store
 from treadle.backends._waiting import Waiting
 from treadle.backends._watch import Watch
+from treadle.core.id_ranges import Ids
 from treadle.errors import StoreClosed
 from treadle.testing import ManualClock, Subject
 from treadle.testing.builtin_subjects import FILES, MEMORY, SQLITE
@@ -58,7 +59,7 @@ class FakeStore:
         is_asking = self.unanswered > 0 or any(each.changed.is_set() for each in watchers)
         return asleep == count and not is_asking
 
-    async def _times_left(self, mailbox_ids: Sequence[str | None]) -> list[int | None]:
+    async def _times_left(self, mailboxes: Sequence[Ids]) -> list[int | None]:
         self.questions += 1
         self.unanswered += 1
         try:
@@ -68,7 +69,7 @@ class FakeStore:
             self.unanswered -= 1
         if self.error is not None:
             raise self.error
-        return [0 if self.due and each is None else None for each in mailbox_ids]
+        return [0 if self.due and each is None else None for each in mailboxes]
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -93,7 +94,7 @@ async def end(tasks: "Sequence[asyncio.Task[Any]]") -> None:
 async def test_a_write_while_a_caller_asks_ends_the_sleep_after_it() -> None:
     position = 0
 
-    async def times_left(mailbox_ids: Sequence[str | None]) -> list[int | None]:
+    async def times_left(mailboxes: Sequence[Ids]) -> list[int | None]:
         nonlocal position
         if position == 0:
             position += 1  # another process writes, just after the store was asked

@@ -351,12 +351,19 @@ async def a_run_that_another_handle_lets_wait_is_closed(harness: Harness) -> Non
 # --- runs that have their answer ------------------------------------------------------------------
 
 
+AFTER_CLAIM = 9
+"""Milliseconds from the claim of an entry to the answer that comes while it is held."""
+
+
 async def answered_while_held(store: Store, *, closes_runs: bool = True) -> MailboxEntry:
     """A held entry whose run `r` was answered, and goes on; it is accepted by an ack."""
     await store.mailboxes.enqueue(entry("e", closes_runs=closes_runs))
     await store.runs.upsert(working("r", "waiting"))
     held = await claim_by_id(store, "e")
-    await store.runs.end_wait("r", status="running", entry_id="e", answered_by="olga", now=9)
+    answer_time = held.updated_at + AFTER_CLAIM
+    await store.runs.end_wait(
+        "r", status="running", entry_id="e", answered_by="olga", now=answer_time
+    )
     return held
 
 
@@ -366,7 +373,7 @@ async def an_ack_closes_a_run_that_was_answered_and_did_not_go_on(store: Store) 
     on = working("r")
     await store.runs.upsert(working("other"))
     await store.runs.upsert(working("asks", "waiting"))
-    answered = replace(on, answered_by="olga", updated_at=9)
+    answered = replace(on, answered_by="olga", updated_at=held.updated_at + AFTER_CLAIM)
     expect(await loaded_run(store), replace(answered, has_answer=True))
     await store.mailboxes.ack(held, now=20)
     closed = replace(answered, status="done", termination_code="answered", updated_at=20)
