@@ -7,6 +7,7 @@ import msgspec
 from treadle.core.codec import Json, check_json, checked, from_plain, to_plain
 from treadle.core.messages import Message, MessageMetadata, Role, Visibility
 from treadle.errors import InvalidValue, shorten
+from treadle.integrations._adapted import as_chat
 from treadle.integrations._originals import NONE, ORIGINALS, difference, kept_in, restored
 from treadle.integrations._tool_calls import (
     read_tool_call,
@@ -53,9 +54,10 @@ def read_message(chat: Json, generated_id: str, where: str) -> Message:
 def write_message(message: Message, generated_id: str | None) -> dict[str, Json]:
     """Return the message in the chat format; an id that equals `generated_id` is left out.
 
-    If reading that would not give this very message, its field `treadle` has the whole message.
+    If reading that would not give this very message, its field `treadle` has the whole message:
+    that of an adapter of a framework, for example, whose own fields and parts no model takes.
     """
-    chat = _write(message, generated_id)
+    chat = _write(as_chat(message), generated_id)
     try:
         is_exact = same(_read(chat, generated_id or "", "message"), message)
     except InvalidValue:
@@ -86,7 +88,8 @@ def _read_exact(fields: dict[str, Json], plain: Json, generated_id: str, where: 
         message = checked(from_plain(Message, as_object(plain, inside)), inside)
     except msgspec.ValidationError as error:
         raise InvalidValue(inside, str(error)) from error
-    if not same(_with_exact(_write(message, generated_id), message), fields):
+    written = (_write(each, generated_id) for each in (as_chat(message), message))
+    if not any(same(_with_exact(each, message), fields) for each in written):
         raise InvalidValue(inside, "it is not the message around it; remove it, or change both")
     return message
 

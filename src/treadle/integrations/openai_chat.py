@@ -52,6 +52,13 @@ from treadle.core.thread_commands import AppendThread, CreateThread
 from treadle.core.threads import Thread, ThreadChangeSet, ThreadHead, ThreadMetadata
 from treadle.errors import InvalidId, InvalidValue
 from treadle.integrations import _messages
+from treadle.integrations._adapted import (
+    as_chat,
+    is_adapted,
+    refuse_rest,
+    says_nothing,
+    with_chat_parts,
+)
 from treadle.integrations._blocks import is_layout
 from treadle.integrations._images import as_openai
 from treadle.integrations._messages import says_the_same
@@ -200,16 +207,20 @@ def write_message(message: Message, where: str = "message") -> dict[str, Json]:
 
     Its id, visibility and run are left out, because a model refuses what it does not know;
     `write_conversation` leaves nothing out. The fields in `extra` are written, and an image of
-    Anthropic's format in a message of the user is converted.
+    Anthropic's format in a message of the user is converted. Of a message that an adapter of a
+    framework has written, texts, images and files are converted, and its own fields and its
+    reasoning are left out.
 
     Args:
         message: the message.
         where: a name for the message, which begins the path in an error.
 
     Raises:
-        InvalidValue: the chat format cannot express it, for example parts of Anthropic's format.
+        InvalidValue: the chat format cannot express it, for example parts of Anthropic's format, or
+            a part of a framework that is not converted.
     """
-    message = as_openai(message)
+    refuse_rest(message, where)
+    message = as_openai(with_chat_parts(as_chat(message)))
     refuse_parts(message, ANTHROPIC_PARTS, "the OpenAI chat format", where)
     extra = {
         key: item
@@ -226,10 +237,29 @@ def write_message(message: Message, where: str = "message") -> dict[str, Json]:
 def write_messages(messages: Sequence[Message]) -> list[dict[str, Json]]:
     """Return the messages in the chat format, as a model takes them; see `write_message`.
 
+    A message of an adapter that says nothing to a model, such as mere reasoning, is left out, and
+    calls that a framework has made together, in several messages, are one message.
+
     Raises:
         InvalidValue: the chat format cannot express one of them; the error has its index.
     """
-    return [write_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
+    chats: list[dict[str, Json]] = []
+    for index, message in enumerate(messages):
+        if says_nothing(message):
+            continue
+        chat = write_message(message, f"messages[{index}]")
+        if is_adapted(message) and _are_calls(chat) and chats and chats[-1].get("tool_calls"):
+            together = [*cast("list[Json]", chats[-1]["tool_calls"])]
+            chats[-1]["tool_calls"] = [*together, *cast("list[Json]", chat["tool_calls"])]
+        else:
+            chats.append(chat)
+    return chats
+
+
+def _are_calls(chat: dict[str, Json]) -> bool:
+    """Return whether a message of the chat format is calls of tools, and nothing else."""
+    is_bare = chat.keys() == {"role", "content", "tool_calls"}
+    return is_bare and chat["content"] is None
 
 
 def plan_import(

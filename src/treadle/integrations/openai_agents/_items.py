@@ -41,7 +41,7 @@ def read_item(item: Json) -> Message:
         fields = plain(fields)  # the SDK's sessions take what `json.dumps` takes
         check_json(fields, "item")
     message, taken = _shown(fields)
-    if same(write_items(message), [fields]):
+    if not isinstance(message.content, list) and same(write_items(message), [fields]):
         return message
     rest = {key: value for key, value in fields.items() if key not in taken}
     return msgspec.structs.replace(message, extra={REST: rest})
