@@ -282,3 +282,50 @@ def test_an_export_that_is_not_there_is_named() -> None:
     result = run("import", "--from", "claude", "missing.zip")
     assert result.exit_code == 1
     assert "there is no file 'missing.zip'" in result.stderr
+
+
+def test_imported_conversations_have_the_owner_that_is_given(tmp_path: Path) -> None:
+    lines = [
+        {"id": "stored", "messages": [{"role": "user", "content": "hi"}]},
+        {"id": "of-ben", "messages": [], "treadle": {"resource_id": "ben"}},
+    ]
+    source = tmp_path / "chats.jsonl"
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert run("import", source, "--store", tmp_path / "s").exit_code == 0
+    lines.append({"id": "new", "messages": [{"role": "user", "content": "hi"}]})
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = run("import", source, "--store", tmp_path / "s", "--owner", "anna")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("1 thread created, 0 extended, 1 unchanged")
+    assert "line 2: invalid value at resource_id: the thread 'of-ben' has another owner" in (
+        result.stderr
+    )
+    heads = in_store(tmp_path / "s", load_all)
+    assert {name: head.thread.resource_id for name, head in heads.items()} == {
+        "stored": "anna",
+        "of-ben": "ben",
+        "new": "anna",
+    }
+
+
+def test_an_export_has_the_owner_that_is_given(tmp_path: Path) -> None:
+    question = chatgpt_node("q", "root", "user", said("hi"))
+    answers = [chatgpt_node(name, "q", "assistant", said(name)) for name in ("one", "other")]
+    export = zipped(tmp_path / "export.zip", {"conversations.json": [chatgpt(question, *answers)]})
+    store = ("--store", tmp_path / "s")
+    assert run("import", "--from", "chatgpt", export, *store).exit_code == 0
+    for _ in range(2):
+        again = run_json("import", "--from", "chatgpt", export, *store, "--owner", "anna")
+        assert (again["unchanged"], again["failed"]) == (1, 0)
+        heads = in_store(tmp_path / "s", load_all)
+        assert [head.thread.resource_id for head in heads.values()] == ["anna", "anna"]
+    other = run("import", "--from", "chatgpt", export, *store, "--owner", "ben")
+    assert other.exit_code == 1
+    assert "has another owner" in other.stderr
+
+
+@pytest.mark.parametrize("program", ["google-adk", "langgraph"])
+def test_what_cannot_have_an_owner_refuses_one(program: str) -> None:
+    result = run("import", "--from", program, "sqlite:///x.db", "--owner", "anna")
+    assert result.exit_code == 1
+    assert "leave out --owner" in result.stderr

@@ -11,7 +11,7 @@
 
 import base64
 import pickle
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, cast, get_args
 
@@ -33,6 +33,7 @@ from treadle.integrations._ids import joined_id
 from treadle.integrations._last_messages import load_last_messages
 from treadle.integrations._open_stores import awaited_store
 from treadle.integrations._ordered import OrderedDocuments, rank_of
+from treadle.integrations._owners import lacks_owner
 from treadle.integrations._requirements import requires
 from treadle.integrations._tool_messages import (
     Result,
@@ -78,6 +79,9 @@ class TreadleHistoryProvider(HistoryProvider):
             is loaded.
         prefix: begins the ids of the threads. Providers with the same one share the history of a
             session; one that keeps other messages of it, such as for an audit, needs its own.
+        resource_id: the owner of the threads, or a function that returns it for the id of a
+            session. A thread without an owner gets it with the next messages; messages for a thread
+            of another owner raise `InvalidValue`, as does loading them.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class TreadleHistoryProvider(HistoryProvider):
         store_outputs: bool = True,
         skip_excluded: bool = False,
         prefix: str = "agent-framework",
+        resource_id: str | Callable[[str], str | None] | None = None,
     ) -> None:
         super().__init__(
             source_id,
@@ -104,6 +109,7 @@ class TreadleHistoryProvider(HistoryProvider):
         self._store = awaited_store(store)
         self._skip_excluded = skip_excluded
         self._prefix = prefix
+        self._owner = resource_id
 
     def thread_id(self, session_id: str | None) -> str:
         """Return the id of the thread that has the messages of a session."""
@@ -114,6 +120,7 @@ class TreadleHistoryProvider(HistoryProvider):
     ) -> list[Message]:
         """Load the messages of a session, oldest first; a new session has none."""
         thread_id = self.thread_id(session_id)
+        await lacks_owner(self._store, self._thread(session_id))
         head = await self._store.threads.load(thread_id)
         found = [] if head is None else _read_all(head.thread.messages, thread_id)
         if not self._skip_excluded:
@@ -131,8 +138,10 @@ class TreadleHistoryProvider(HistoryProvider):
         """Append the messages that a session does not have yet, all or none."""
         if not messages:
             return
-        thread_id = self.thread_id(session_id)
+        thread = self._thread(session_id)
+        thread_id = thread.id
         while True:
+            gets_owner = await lacks_owner(self._store, thread)
             version, last = await load_last_messages(
                 self._store, thread_id, len(messages), is_whole=_is_whole
             )
@@ -143,11 +152,17 @@ class TreadleHistoryProvider(HistoryProvider):
                 return
             try:
                 async with self._store.batch() as step:
-                    step.threads.ensure(treadle.Thread(id=thread_id))
+                    step.threads.ensure(thread)
+                    if gets_owner:
+                        step.threads.update(thread_id, resource_id=thread.resource_id)
                     step.threads.append(thread_id, *added, expected=version)
             except VersionConflict:
                 continue  # what is new depends on what another run has added
             return
+
+    def _thread(self, session_id: str | None) -> treadle.Thread:
+        owner = self._owner(session_id or "") if callable(self._owner) else self._owner
+        return treadle.Thread(id=self.thread_id(session_id), resource_id=owner)
 
 
 class TreadleCheckpointStorage:

@@ -50,6 +50,19 @@ class Importer(Protocol):
         ...
 
 
+class ImporterForOwner(Protocol):
+    """An importer whose source names no owners: the threads get one, if it is given."""
+
+    def __call__(
+        self, store: Store, source: str, *, resource_id: str | None = None
+    ) -> AsyncGenerator[Imported]:
+        """Import as an `Importer`; a thread that is there without an owner gets it, too.
+
+        A conversation whose thread has another owner fails.
+        """
+        ...
+
+
 class Written(msgspec.Struct):
     """What an importer has written of a conversation so far."""
 

@@ -71,6 +71,24 @@ async def test_what_two_runs_pass_at_the_same_time_is_added_once(
     assert await texts(history) == ["0", "1", "2", "3"]
 
 
+@every_backend
+async def test_a_thread_has_the_owner_that_the_provider_names(store: Store) -> None:
+    await TreadleHistoryProvider(store).save_messages("anna/1", said("before there were owners"))
+    history = TreadleHistoryProvider(store, resource_id=lambda session: session.split("/")[0])
+    assert [each.text for each in await history.get_messages("anna/1")] == [
+        "before there were owners"
+    ]
+    for session in ("anna/1", "anna/2", "ben/1"):
+        await history.save_messages(session, said(session))
+    assert (await store.erase("anna")).threads == 2
+    assert await history.get_messages("anna/1") == []
+    of_anna = TreadleHistoryProvider(store, resource_id="anna")
+    with pytest.raises(InvalidValue, match="another owner"):
+        await of_anna.save_messages("ben/1", said("2"))
+    with pytest.raises(InvalidValue, match="another owner"):
+        await of_anna.get_messages("ben/1")
+
+
 async def test_no_messages_make_no_thread(history: History, store: Store) -> None:
     await history.save_messages("s", [])
     assert (await store.threads.list()).items == ()

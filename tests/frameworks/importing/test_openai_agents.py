@@ -4,6 +4,7 @@ import asyncio
 import gc
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -181,3 +182,19 @@ async def test_a_session_is_read_when_its_turn_comes(store: Store, tmp_path: Pat
     assert (await anext(imports)).name == "one"
     await add(tmp_path / "x.db", "two", ITEMS)
     assert [(each.name, each.items) async for each in imports] == [("two", 2 * len(ITEMS))]
+
+
+@every_backend
+async def test_imported_sessions_have_the_owner_that_is_given(store: Store, tmp_path: Path) -> None:
+    path, url = tmp_path / "x.db", f"sqlite:///{tmp_path}/x.db"
+    await add(path, "one", ITEMS)
+    await run(import_sessions, store, url)
+    await add(path, "two", ITEMS)
+    await run(partial(import_sessions, resource_id="anna"), store, url)
+    again = await run(partial(import_sessions, resource_id="ben"), store, url)
+    assert {name: (each.kind, each.items) for name, each in again.items()} == {
+        "one": ("failed", 0),
+        "two": ("failed", 0),
+    }
+    assert "the thread 'one' has another owner" in str(again["one"].reason)
+    assert (await store.erase("anna")).threads == 2

@@ -1,5 +1,6 @@
 import asyncio
 import inspect
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -193,12 +194,60 @@ async def test_what_is_read_and_what_was_added_belong_to_the_caller(
     assert await session.get_items() == expected
 
 
-async def test_the_thread_gets_an_owner_when_the_session_creates_it(store: Store) -> None:
-    await TreadleSession("chat", store, resource_id="anna").add_items(said("a"))
-    await TreadleSession("chat", store, resource_id="ben").add_items(said("b"))
+@pytest.mark.parametrize("in_batch", [True, False])
+@pytest.mark.parametrize("reads", [True, False])
+@every_backend
+async def test_a_thread_without_an_owner_gets_that_of_the_session(
+    store: Store, in_batch: bool, reads: bool
+) -> None:
+    await TreadleSession("chat", store).add_items(said("a"))
+    async with store.batch() as step:
+        pending = step if in_batch else None
+        session = TreadleSession("chat", store, step=pending, resource_id="anna")
+        if reads:
+            assert await session.get_items() == said("a")
+        await session.add_items(said("b"))
+        await session.add_items(said("c"))
     head = await store.threads.summary("chat")
     assert head is not None
-    assert (head.resource_id, head.message_count) == ("anna", 2)
+    assert (head.resource_id, head.message_count) == ("anna", 3)
+    await store.erase("anna")
+    assert await store.threads.summary("chat") is None
+
+
+@pytest.mark.parametrize("in_batch", [True, False])
+@every_backend
+async def test_a_thread_of_another_owner_is_refused(store: Store, in_batch: bool) -> None:
+    await TreadleSession("chat", store, resource_id="anna").add_items(said("a"))
+    async with store.batch() as step:
+        pending = step if in_batch else None
+        session = TreadleSession("chat", store, step=pending, resource_id="ben")
+        for call in (
+            session.get_items,
+            session.pop_item,
+            session.clear_session,
+            partial(session.add_items, said("b")),
+        ):
+            with pytest.raises(InvalidValue, match="the thread 'chat' has another owner"):
+                await call()
+    head = await store.threads.summary("chat")
+    assert head is not None
+    assert (head.resource_id, head.message_count) == ("anna", 1)
+
+
+@pytest.mark.parametrize("in_batch", [True, False])
+async def test_a_cleared_thread_without_an_owner_begins_again_with_one(
+    store: Store, in_batch: bool
+) -> None:
+    await TreadleSession("chat", store).add_items(said("a"))
+    async with store.batch() as step:
+        pending = step if in_batch else None
+        session = TreadleSession("chat", store, step=pending, resource_id="anna")
+        await session.clear_session()
+        await session.add_items(said("b"))
+    head = await store.threads.summary("chat")
+    assert head is not None
+    assert (head.resource_id, head.message_count) == ("anna", 1)
 
 
 async def test_messages_of_other_programs_are_items_and_can_be_taken_back(

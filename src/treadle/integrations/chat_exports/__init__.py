@@ -42,32 +42,41 @@ __all__ = [
 ]
 
 
-def import_chatgpt(store: Store, source: str) -> AsyncGenerator[Imported]:
+def import_chatgpt(
+    store: Store, source: str, *, resource_id: str | None = None
+) -> AsyncGenerator[Imported]:
     """Import the conversations of an export of ChatGPT.
 
     Args:
         store: an open store.
         source: the zip archive, or a `conversations.json` that was in it.
+        resource_id: the owner of the threads. A thread without an owner gets it, too, and a
+            conversation whose thread has another one fails.
 
     Raises:
         InvalidValue: the source is no such export.
     """
-    return _import(CHATGPT, store, source)
+    return _import(CHATGPT, store, source, resource_id)
 
 
-def import_claude(store: Store, source: str) -> AsyncGenerator[Imported]:
+def import_claude(
+    store: Store, source: str, *, resource_id: str | None = None
+) -> AsyncGenerator[Imported]:
     """Import the conversations of an export of Claude; see `import_chatgpt`."""
-    return _import(CLAUDE, store, source)
+    return _import(CLAUDE, store, source, resource_id)
 
 
-async def _import(program: Program, store: Store, source: str) -> AsyncGenerator[Imported]:
+async def _import(
+    program: Program, store: Store, source: str, owner: str | None
+) -> AsyncGenerator[Imported]:
     async def work(found: Found, written: Written) -> None:
         if isinstance(found.data, InvalidValue):
             raise found.data
         value = read_json(found.data, "conversation", CHAT_DEPTH)
         fields = as_object(value, "conversation")
         found.id = program.id_of(fields)
-        await write_conversation(store, program, program.read(fields), written)
+        conversation = program.read(fields)
+        await write_conversation(store, program, conversation, written, owner=owner)
 
     exported = _of(program, read_export(source))
     async for imported in import_each(exported, lambda found: found.name, work):

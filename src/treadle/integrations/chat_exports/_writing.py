@@ -7,6 +7,7 @@ from treadle.core.messages import Message
 from treadle.core.threads import Thread, ThreadHead
 from treadle.errors import InvalidValue
 from treadle.integrations._ids import joined_id
+from treadle.integrations._owners import lacks_owner
 from treadle.integrations.chat_exports._conversations import (
     Conversation,
     Program,
@@ -24,20 +25,25 @@ export could fill a disk.
 
 
 async def write_conversation(
-    store: Store, program: Program, conversation: Conversation, written: Written
+    store: Store,
+    program: Program,
+    conversation: Conversation,
+    written: Written,
+    *,
+    owner: str | None = None,
 ) -> None:
     """Write what a store lacks of a conversation.
 
     Raises:
         InvalidValue: the thread went on in the store, and the conversation elsewhere; or there are
-            too many branches, and those that fit are written.
+            too many branches, and those that fit are written; or a thread has another owner.
         VersionConflict: somebody else is writing to the thread.
     """
     written.files = len(conversation.files)
     ids = [message.id for said in conversation.messages.values() for message in said]
     if len(set(ids)) < len(ids):
         raise InvalidValue("messages", "two of them have the same id")
-    current, others, left_out = _threads(program, conversation)
+    current, others, left_out = _threads(program, conversation, owner)
     known = {message.id for thread in (current, *others) for message in thread.messages}
     # The branches first: a message is not taken from one thread before it is in another.
     for thread in others:
@@ -49,10 +55,12 @@ async def write_conversation(
         raise InvalidValue("messages", reason)
 
 
-def _threads(program: Program, conversation: Conversation) -> tuple[Thread, list[Thread], int]:
+def _threads(
+    program: Program, conversation: Conversation, owner: str | None
+) -> tuple[Thread, list[Thread], int]:
     """Return the thread of the current branch, those of others, and how many are left out."""
     tree, messages = conversation.tree, conversation.messages
-    bare = Thread(id=conversation.id, metadata=conversation.metadata)
+    bare = Thread(id=conversation.id, resource_id=owner, metadata=conversation.metadata)
     if conversation.current is None:
         return bare, [], 0
 
@@ -95,6 +103,8 @@ async def _write_thread(
         await store.threads.create(thread)
         written.items += len(thread.messages)
         return True
+    if await lacks_owner(store, thread):
+        await store.threads.update(thread.id, resource_id=thread.resource_id)
     if _is_older(program, thread, stored.thread):
         return False
     kept = _common(stored.thread.messages, thread.messages)

@@ -4,12 +4,20 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from treadle import Batch, Json, Message, NotFound, Store, Thread, ThreadSummary, VersionConflict
+from treadle.integrations._owners import lacks_owner
 from treadle.integrations.openai_agents._items import read_item, write_items
 from treadle.integrations.openai_agents._tail import NO_TAIL, Item, Tail, read_tail
 
 
 class History(Protocol):
     """What a session does with its items."""
+
+    async def check_owner(self) -> None:
+        """Refuse a thread of another owner; one without an owner gets it with the next items.
+
+        It asks the store once.
+        """
+        ...
 
     async def read(self, limit: int | None) -> list[Item]:
         """Return at least the last `limit` items, if there are so many; None: all."""
@@ -28,12 +36,34 @@ class History(Protocol):
         ...
 
 
-class Committed:
-    """A history of which each call is a read or a commit."""
+class _Owned:
+    """The thread of a history, which has an owner or gets one."""
 
     def __init__(self, store: Store, thread: Thread) -> None:
         self._store = store
         self._thread = thread
+        self._lacks_owner: bool | None = None
+        """None: nobody has asked yet."""
+
+    async def check_owner(self) -> None:
+        """Refuse a thread of another owner; one without an owner gets it with the next items."""
+        if self._lacks_owner is None:
+            self._lacks_owner = await lacks_owner(self._store, self._thread)
+
+    def _append(self, step: Batch, messages: Sequence[Message]) -> None:
+        if not messages:
+            return
+        step.threads.ensure(self._thread)
+        if self._lacks_owner:
+            step.threads.update(self._thread.id, resource_id=self._thread.resource_id)
+        step.threads.append(self._thread.id, *messages)
+
+
+class Committed(_Owned):
+    """A history of which each call is a read or a commit."""
+
+    def __init__(self, store: Store, thread: Thread) -> None:
+        super().__init__(store, thread)
         self._was_there = False
         """Whether the thread has existed; then it mostly still does."""
 
@@ -50,7 +80,7 @@ class Committed:
     async def add(self, items: Sequence[Json]) -> None:
         """Append items, all or none."""
         messages = [read_item(item) for item in items]
-        if messages and self._was_there:
+        if messages and self._was_there and not self._lacks_owner:
             try:
                 await self._store.threads.append(self._thread.id, *messages)
             except NotFound:  # somebody has deleted the thread
@@ -58,8 +88,9 @@ class Committed:
             else:
                 return
         async with self._store.batch() as step:
-            _append(step, self._thread, messages)
-        self._was_there = self._was_there or bool(messages)
+            self._append(step, messages)
+        if messages:
+            self._was_there, self._lacks_owner = True, False
 
     async def pop(self) -> Item | None:
         """Remove the last item and return it; of several callers, each gets another one."""
@@ -81,7 +112,7 @@ class Committed:
         async with self._store.batch() as step:
             step.threads.ensure(self._thread)
             step.threads.truncate(self._thread.id, keep=0)
-            _append(step, self._thread, messages)
+            self._append(step, messages)
 
     async def replace(self, tail: Tail, start: int, items: Sequence[Json]) -> bool:
         """Replace `start` and all later items of a tail; return False if the thread has changed."""
@@ -89,18 +120,17 @@ class Committed:
         try:
             async with self._store.batch() as step:
                 step.threads.truncate(self._thread.id, keep=keep, expected=tail.version)
-                _append(step, self._thread, [*map(read_item, [*rest, *items])])
+                self._append(step, [*map(read_item, [*rest, *items])])
         except (VersionConflict, NotFound):
             return False
         return True
 
 
-class Pending:
+class Pending(_Owned):
     """A history whose writes are in a batch that others commit."""
 
     def __init__(self, store: Store, thread: Thread, step: Batch) -> None:
-        self._store = store
-        self._thread = thread
+        super().__init__(store, thread)
         self._step = step
         self._kept: int | None = None
         """How many of the messages before the batch stay; None: all."""
@@ -121,7 +151,7 @@ class Pending:
         """Append items when the batch commits."""
         copies = [copy for item in items for copy in _copied(item)]
         if copies:
-            _append(self._step, self._thread, [*map(read_item, copies)])
+            self._append(self._step, [*map(read_item, copies)])
             self._changes += 1
         self._added += copies
 
@@ -168,16 +198,10 @@ def _as_before(thread: Thread, head: ThreadSummary | None) -> Thread:
         return thread
     return Thread(
         id=thread.id,
-        resource_id=head.resource_id,
+        resource_id=thread.resource_id if head.resource_id is None else head.resource_id,
         parent_thread_id=head.parent_thread_id,
         metadata=head.metadata,
     )
-
-
-def _append(step: Batch, thread: Thread, messages: Sequence[Message]) -> None:
-    if messages:
-        step.threads.ensure(thread)
-        step.threads.append(thread.id, *messages)
 
 
 def _copied(item: Json) -> list[Item]:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from treadle import InvalidValue, Store, Thread
 from treadle.core.ids import is_id
 from treadle.integrations._ids import joined_id
+from treadle.integrations._owners import lacks_owner
 from treadle.integrations.importing import Imported, Written, import_each, sqlite_file
 from treadle.integrations.openai_agents._items import read_item
 from treadle.integrations.openai_agents._tail import read_tail
@@ -33,7 +34,9 @@ _ITEMS_OF_BRANCH = """
 """
 
 
-async def import_sessions(store: Store, source: str) -> AsyncGenerator[Imported]:
+async def import_sessions(
+    store: Store, source: str, *, resource_id: str | None = None
+) -> AsyncGenerator[Imported]:
     """Import the sessions of a database of `SQLiteSession`, each as the thread with its id.
 
     Each branch of a session of `AdvancedSQLiteSession`, besides the main one, is a thread below it,
@@ -46,6 +49,8 @@ async def import_sessions(store: Store, source: str) -> AsyncGenerator[Imported]
     Args:
         store: an open store.
         source: "sqlite:///conversations.db"; it is only read.
+        resource_id: the owner of the threads; the database names none. A thread without an owner
+            gets it, too, and a session whose thread has another one fails.
 
     Raises:
         InvalidValue: the source is no such database.
@@ -60,11 +65,12 @@ async def import_sessions(store: Store, source: str) -> AsyncGenerator[Imported]
         branches = _texts(path, _BRANCHES, session_id) if has_branches else []
         if not branches:  # `SQLiteSession` has written it
             texts = _texts(path, _ALL_ITEMS, session_id)
-            thread = _thread_of(session_id, _MAIN)
+            thread = _thread_of(session_id, _MAIN, resource_id)
             written.is_new = await _import_items(store, thread, texts, written)
         for branch in branches:
             texts = _texts(path, _ITEMS_OF_BRANCH, session_id, branch)
-            is_new = await _import_items(store, _thread_of(session_id, branch), texts, written)
+            thread = _thread_of(session_id, branch, resource_id)
+            is_new = await _import_items(store, thread, texts, written)
             written.is_new |= is_new and branch == branches[0]
             written.branches += branch != _MAIN
 
@@ -72,11 +78,11 @@ async def import_sessions(store: Store, source: str) -> AsyncGenerator[Imported]
         yield imported
 
 
-def _thread_of(session_id: str, branch: str) -> Thread:
+def _thread_of(session_id: str, branch: str, owner: str | None) -> Thread:
     main = session_id if is_id(session_id) else quote(session_id, safe="")
     if branch == _MAIN:
-        return Thread(id=main)
-    return Thread(id=joined_id(session_id, branch), parent_thread_id=main)
+        return Thread(id=main, resource_id=owner)
+    return Thread(id=joined_id(session_id, branch), resource_id=owner, parent_thread_id=main)
 
 
 async def _import_items(store: Store, thread: Thread, texts: list[str], written: Written) -> bool:
@@ -87,6 +93,8 @@ async def _import_items(store: Store, thread: Thread, texts: list[str], written:
     common = min(len(items), len(stored))
     if items[:common] != stored[:common]:
         raise InvalidValue("session", f"the thread {thread.id!r} has other items")
+    if await lacks_owner(store, thread):
+        await store.threads.update(thread.id, resource_id=thread.resource_id)
     for start in range(common, len(items), _ITEMS):
         messages = [read_item(item) for item in items[start : start + _ITEMS]]
         async with store.batch() as step:  # unless somebody else adds to it, such as an import

@@ -54,7 +54,8 @@ class TreadleSession:
                 thread, such as one with a "/", each call raises `InvalidId`.
             store: an open store.
             step: a batch of that store, which gets the writes.
-            resource_id: the owner of the thread, if the session creates it.
+            resource_id: the owner of the thread. A thread without an owner gets it with the first
+                items; at one of another owner each call raises `InvalidValue`.
             session_settings: the SDK's settings; `limit` is how many items are read by default.
         """
         self.session_id = session_id
@@ -72,6 +73,7 @@ class TreadleSession:
         wanted = resolve_session_limit(limit, self.session_settings)
         if wanted is not None and wanted <= 0:
             return []
+        await self._history.check_owner()
         items = await self._history.read(wanted)
         kept = items if wanted is None else items[-wanted:]
         return cast("list[TResponseInputItem]", kept)
@@ -80,16 +82,20 @@ class TreadleSession:
         """Append items, all or none.
 
         Raises:
-            InvalidValue: an item is no JSON object, or cannot be stored.
+            InvalidValue: an item is no JSON object, or cannot be stored; or the thread has another
+                owner.
         """
+        await self._history.check_owner()
         await shielded(self._history.add(items))
 
     async def pop_item(self) -> TResponseInputItem | None:
         """Remove the last item and return it; None if there is none."""
+        await self._history.check_owner()
         return cast("TResponseInputItem | None", await shielded(self._history.pop()))
 
     async def clear_session(self) -> None:
         """Delete the thread with its history; adding an item creates it again, for its owner."""
+        await self._history.check_owner()
         await shielded(self._history.clear())
 
     async def _atomic_replace_items(self, items: list[TResponseInputItem]) -> bool:

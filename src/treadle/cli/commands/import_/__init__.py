@@ -31,7 +31,7 @@ from treadle.store.store import Store
         "zcat conversations.jsonl.gz | treadle import --store ./agents -",
         "treadle import conversations.jsonl --json | jq .failed",
         "treadle import --from langgraph sqlite:///checkpoints.db",
-        "treadle import --from chatgpt export.zip",
+        "treadle import --from chatgpt export.zip --owner anna",
     ),
 )
 @store_option()
@@ -41,10 +41,13 @@ from treadle.store.store import Store
     type=click.Choice(sorted(IMPORTERS)),
     help="Import the database of a framework or the export of a chat, instead of JSON Lines.",
 )
+@click.option("--owner", metavar="ID", help="Whose the threads are that have no owner yet.")
 @click.argument("source", metavar="[FILE|URL]", default="-")
 @json_option
 @click.pass_context
-def import_command(context: click.Context, source: str, program: str | None, as_json: bool) -> None:
+def import_command(
+    context: click.Context, source: str, program: str | None, owner: str | None, as_json: bool
+) -> None:
     """Store conversations of a file or another program.
 
     FILE, or standard input, is JSON Lines in the OpenAI chat format: {"id": ..., "messages":
@@ -59,18 +62,21 @@ def import_command(context: click.Context, source: str, program: str | None, as_
     export of ChatGPT or Claude: the zip archive, or a conversations.json that was in it. The
     source is only read. Importing again changes nothing, and adds what is new.
 
+    --owner gives the threads their owner, also those that are stored without one; a conversation
+    of another owner is an error. ADK's sessions have their users, LangGraph's checkpoints nobody.
+
     --json: {"created", "extended", "unchanged", "failed", "messages", "errors": [{"line",
     ...}]}; with --from "items", "branches", "files" and "name" instead of "messages" and "line".
     """
     if program is not None:
-        _import_from(program, source, as_json=as_json)
+        _import_from(program, source, owner, as_json=as_json)
     else:
         file = click.File("rb", lazy=False).convert(source, None, context)
-        _import_lines(cast("BinaryIO", file), as_json=as_json)
+        _import_lines(cast("BinaryIO", file), owner, as_json=as_json)
 
 
-def _import_from(program: str, source: str, *, as_json: bool) -> None:
-    importer = find_importer(program)
+def _import_from(program: str, source: str, owner: str | None, *, as_json: bool) -> None:
+    importer = find_importer(program, owner)
 
     async def load(store: Store) -> DatabaseSummary:
         summary = DatabaseSummary()
@@ -97,14 +103,14 @@ def _import_from(program: str, source: str, *, as_json: bool) -> None:
         raise Failure(f"{failed} could not be imported, all others were")
 
 
-def _import_lines(stream: BinaryIO, *, as_json: bool) -> None:
+def _import_lines(stream: BinaryIO, owner: str | None, *, as_json: bool) -> None:
     if stream.isatty() and stream.fileno() == sys.stdin.fileno():
         raise click.UsageError("give a FILE, or pipe conversations to standard input")
 
     async def load(store: Store) -> Summary:
         summary = Summary()
         with progress("importing", _size_of(stream)) as bar:
-            loading = load_lines(store, conversations, lines.is_ready)
+            loading = load_lines(store, conversations, lines.is_ready, owner=owner)
             async with aclosing(loading) as results:
                 async for result in results:
                     _note(result, bar)

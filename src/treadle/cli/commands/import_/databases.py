@@ -1,13 +1,14 @@
 """The importers of other programs' data, and what `treadle import --from` reports of them."""
 
 from collections import Counter
+from functools import partial
 from importlib import import_module
 from typing import cast
 
 from treadle.cli.terminal.counts import counted
 from treadle.cli.terminal.failure import Failure
 from treadle.core.codec import Json
-from treadle.integrations.importing import Imported, Importer
+from treadle.integrations.importing import Imported, Importer, ImporterForOwner
 
 _EXPORTS = "treadle.integrations.chat_exports"
 
@@ -21,15 +22,31 @@ IMPORTERS = {
 """The module and the function for each; importing the module needs the framework's packages."""
 
 
-def find_importer(program: str) -> Importer:
+_HAVE_OWNERS = {
+    "google-adk": "the sessions of ADK belong to their users",
+    "langgraph": "the checkpoints of LangGraph belong to nobody; `treadle erase` leaves them",
+}
+"""Why an owner is not taken: what the program writes is no thread that could have it."""
+
+
+def find_importer(program: str, owner: str | None = None) -> Importer:
     """Return the importer for what a framework or another program has stored.
 
+    Args:
+        program: a key of `IMPORTERS`.
+        owner: who is to own the threads.
+
     Raises:
-        Failure: the framework is not installed.
+        Failure: the framework is not installed, or its data cannot have this owner.
     """
+    if owner is not None and program in _HAVE_OWNERS:
+        raise Failure(f"leave out --owner: {_HAVE_OWNERS[program]}")
     module, name = IMPORTERS[program]
     try:
-        return cast("Importer", getattr(import_module(module), name))
+        found = getattr(import_module(module), name)
+        if owner is None:
+            return cast("Importer", found)
+        return partial(cast("ImporterForOwner", found), resource_id=owner)
     except ImportError as error:
         raise Failure(str(error)) from error
 

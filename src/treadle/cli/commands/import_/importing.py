@@ -12,9 +12,11 @@ from treadle.cli.json_lines import Bad, Good, Line, Repeated
 from treadle.cli.terminal.failure import describe
 from treadle.core.codec import Json
 from treadle.core.commands import AnyCommand
-from treadle.core.thread_commands import AppendThread, CreateThread
+from treadle.core.thread_commands import AppendThread, CreateThread, UpdateThread
+from treadle.core.threads import Thread
 from treadle.errors import (
     AlreadyExists,
+    InvalidValue,
     NotFound,
     StoreClosed,
     StoreUnavailable,
@@ -89,7 +91,11 @@ class Summary:
 
 
 async def load_lines(
-    store: Store, lines: Iterable[Line], is_ready: Callable[[], bool] = lambda: True
+    store: Store,
+    lines: Iterable[Line],
+    is_ready: Callable[[], bool] = lambda: True,
+    *,
+    owner: str | None = None,
 ) -> AsyncGenerator[ImportResult]:
     """Import lines into the store, and yield their results in the order of the lines.
 
@@ -98,13 +104,14 @@ async def load_lines(
         lines: from `read_lines`.
         is_ready: returns False while the next line is not there yet. Then the lines read so far
             are committed.
+        owner: who owns the threads that have no owner, those that are stored, too.
 
     Raises:
         StoreUnavailable: the store is not available; the lines that were yielded are in it.
     """
 
     async def load(chunk: list[Line]) -> list[ImportResult | _Again]:
-        return await _load_chunk(store, chunk)
+        return await _load_chunk(store, chunk, owner)
 
     failed: dict[int, Failed] = {}
     imported = map_in_order(load, _chunks(lines, is_ready), _CONCURRENT_COMMITS, is_ready)
@@ -141,13 +148,15 @@ def _chunks(lines: Iterable[Line], is_ready: Callable[[], bool]) -> Iterator[lis
         yield chunk
 
 
-async def _load_chunk(store: Store, chunk: list[Line]) -> list[ImportResult | _Again]:
+async def _load_chunk(
+    store: Store, chunk: list[Line], owner: str | None
+) -> list[ImportResult | _Again]:
     """Import all lines in one commit; if the store refuses it, each line by itself."""
     commands: list[AnyCommand] = []
     results: list[ImportResult | _Again] = []
     for line in chunk:
         try:
-            planned = await _plan_line(store, line)
+            planned = await _plan_line(store, line, owner)
         except (StoreUnavailable, StoreClosed):
             raise
         except TreadleError as error:
@@ -162,14 +171,14 @@ async def _load_chunk(store: Store, chunk: list[Line]) -> list[ImportResult | _A
     except (StoreUnavailable, StoreClosed):
         raise
     except TreadleError:
-        return [await _load_line(store, line) for line in chunk]
+        return [await _load_line(store, line, owner) for line in chunk]
     return results
 
 
-async def _load_line(store: Store, line: Line) -> ImportResult | _Again:
+async def _load_line(store: Store, line: Line, owner: str | None) -> ImportResult | _Again:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            planned = await _plan_line(store, line)
+            planned = await _plan_line(store, line, owner)
             if planned:
                 await store.commit(planned)
         except (StoreUnavailable, StoreClosed):
@@ -184,10 +193,28 @@ async def _load_line(store: Store, line: Line) -> ImportResult | _Again:
     raise AssertionError("unreachable")
 
 
-async def _plan_line(store: Store, line: Line) -> tuple[AnyCommand, ...]:
+async def _plan_line(store: Store, line: Line, owner: str | None) -> tuple[AnyCommand, ...]:
     if not isinstance(line, Good):
         return ()
-    return plan_import(line.head, await store.threads.load(line.head.thread.id))
+    head = line.head
+    stored = await store.threads.load(head.thread.id)
+    if owner is None:
+        return plan_import(head, stored)
+    _check_owner(head.thread, owner)
+    if stored is None:
+        thread = msgspec.structs.replace(head.thread, resource_id=owner)
+        return plan_import(msgspec.structs.replace(head, thread=thread), None)
+    _check_owner(stored.thread, owner)
+    planned = plan_import(head, stored)
+    if stored.thread.resource_id is not None:
+        return planned
+    return (*planned, UpdateThread(thread_id=head.thread.id, resource_id=owner))
+
+
+def _check_owner(thread: Thread, owner: str) -> None:
+    if thread.resource_id not in (None, owner):
+        reason = f"the thread {thread.id!r} has another owner; leave out --owner"
+        raise InvalidValue("resource_id", reason)
 
 
 def _result(line: Line, planned: tuple[AnyCommand, ...]) -> ImportResult | _Again:
