@@ -1,4 +1,4 @@
-"""Threads that adapters have written, in the OpenAI chat format, as a model takes it."""
+"""Threads that adapters have written, in the formats that models take."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from google.genai import types
 
 from tests.frameworks.google_adk.test_messages import appended, call, event, result
 from treadle import InvalidValue, Message, Store
+from treadle.integrations import anthropic_messages
 from treadle.integrations.agent_framework import TreadleHistoryProvider
 from treadle.integrations.google_adk._events import as_messages
 from treadle.integrations.openai_agents import TreadleSession
@@ -118,7 +119,7 @@ async def test_what_has_no_form_is_refused_with_its_index(
         write_messages(messages)
 
 
-def test_parts_of_the_responses_api_are_converted_whoever_wrote_them() -> None:
+def test_parts_of_the_responses_api_of_any_message_are_converted() -> None:
     """A program may append what it sends to the model."""
     parts: Any = [{"type": "input_text", "text": "hi"}]
     written = write_message(Message(role="user", content=parts))
@@ -188,3 +189,34 @@ async def test_adk(store: Store) -> None:
     [message] = as_messages(event(types.Part(executable_code=python)))
     with pytest.raises(InvalidValue, match="part 'executable_code'"):
         write_message(message)
+
+
+async def test_anthropic_s_format(store: Store) -> None:
+    parts = [
+        {"type": "input_text", "text": "Weather?"},
+        {"type": "input_image", "image_url": PIXEL, "detail": "auto"},
+    ]
+    messages = await of_session(
+        store,
+        {"role": "user", "content": parts},
+        {"type": "reasoning", "id": "r", "summary": []},
+        item_call("a"),
+        item_result("a", "grey"),
+        says("Grey."),
+    )
+    source = {"type": "base64", "media_type": "image/png", "data": PIXEL.partition(",")[2]}
+    used = {"type": "tool_use", "id": "a", "name": "weather", "input": {"city": "Oslo"}}
+    given = {"type": "tool_result", "tool_use_id": "a", "content": "grey"}
+    image = {"type": "image", "source": source}
+    assert anthropic_messages.write_messages(messages) == {
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "Weather?"}, image]},
+            {"role": "assistant", "content": [used]},
+            {"role": "user", "content": [given]},
+            {"role": "assistant", "content": "Grey."},
+        ]
+    }
+    search = {"type": "web_search_call", "id": "w", "status": "completed"}
+    messages = await of_session(store, search)
+    with pytest.raises(InvalidValue, match=r"messages\[5\].* Messages format has no item 'web_s"):
+        anthropic_messages.write_messages(messages)

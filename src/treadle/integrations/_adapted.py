@@ -1,4 +1,4 @@
-"""Messages that the adapters of frameworks have written, in the OpenAI chat format.
+"""Messages that the adapters of frameworks have written, for the formats that models take.
 
 An adapter keeps in `extra` what only its framework understands, and its parts of a content are
 those of the framework. A model takes neither. Reasoning is for no other model, and is left out.
@@ -18,7 +18,7 @@ _KEYS = frozenset({_OPENAI_ITEM, "google_adk", "agent_framework"})
 """The keys in `extra`: of the OpenAI Agents SDK, of ADK and of Agent Framework."""
 
 _ITEMS: frozenset[Json] = frozenset({None, "message", "function_call", "function_call_output"})
-"""The items of the Responses API that are messages of the chat format."""
+"""The items of the Responses API that are messages of other formats, too."""
 _CHAT_PARTS = frozenset({"text", *OPENAI_PARTS})
 _RESPONSES_PARTS = frozenset({"input_text", "output_text", "input_image", "input_file"})
 
@@ -51,25 +51,25 @@ def says_nothing(message: Message) -> bool:
     return _item_type(message) in (None, "reasoning") and not as_chat(message).content
 
 
-def refuse_rest(message: Message, where: str) -> None:
-    """Refuse what a framework has and the chat format has not.
+def refuse_rest(message: Message, target: str, where: str) -> None:
+    """Refuse what a framework has and the format named `target` has not.
 
     Raises:
         InvalidValue: an item or a part of the message; the error says which.
     """
     if (kind := _item_type(message)) not in _ITEMS:
-        raise InvalidValue(where, _reason(f"item {kind!r}"))
+        raise InvalidValue(where, _reason(target, f"item {kind!r}"))
     content = with_chat_parts(as_chat(message)).content
     if isinstance(content, str):
         return
     for index, part in enumerate(content):
         name = _name_of(part)
         if name in _RESPONSES_PARTS or (is_adapted(message) and name not in _CHAT_PARTS):
-            raise InvalidValue(f"{where}.content[{index}]", _reason(f"part {name!r}"))
+            raise InvalidValue(f"{where}.content[{index}]", _reason(target, f"part {name!r}"))
 
 
-def _reason(what: str) -> str:
-    return f"the OpenAI chat format has no {what}; convert it, or leave it out"
+def _reason(target: str, what: str) -> str:
+    return f"{target} has no {what}; convert it, or leave it out"
 
 
 def _item_type(message: Message) -> Json:

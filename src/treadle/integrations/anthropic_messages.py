@@ -32,6 +32,12 @@ from treadle.clock import new_id
 from treadle.core.codec import Json, check_json, checked
 from treadle.core.messages import Message, MessageMetadata
 from treadle.errors import InvalidValue, shorten
+from treadle.integrations._adapted import (
+    as_chat,
+    refuse_rest,
+    says_nothing,
+    with_chat_parts,
+)
 from treadle.integrations._blocks import (
     blocks_of,
     fields_of,
@@ -111,7 +117,8 @@ def write_message(message: Message, where: str = "message") -> dict[str, Json]:
     """Return the message in the Messages format, as a model takes it.
 
     Its id, visibility and run are left out. The fields in `extra` are written, and an image of
-    OpenAI's format is converted.
+    OpenAI's format is converted. A message that an adapter of a framework has written is converted
+    as for `treadle.integrations.openai_chat.write_message`.
 
     Args:
         message: the message; its role is not `system`, see `write_messages`.
@@ -123,7 +130,7 @@ def write_message(message: Message, where: str = "message") -> dict[str, Json]:
     if message.role == "system":
         reason = "the Messages format has no such role; write_messages makes a system prompt"
         raise InvalidValue(f"{where}.role", reason)
-    message = as_anthropic(message)
+    message = _converted(message, where)
     _check_expressible(message, where)
     return _write_group([message])
 
@@ -135,9 +142,10 @@ def write_messages(messages: Sequence[Message]) -> Request:
         InvalidValue: the format cannot express a message, such as a system message behind others;
             the error has its index.
     """
-    messages = [as_anthropic(message) for message in messages]
+    places = [index for index, message in enumerate(messages) if not says_nothing(message)]
+    messages = [_converted(messages[index], f"messages[{index}]") for index in places]
     before = "system"
-    for index, message in enumerate(messages):
+    for index, message in zip(places, messages, strict=True):
         if message.role == "system" != before:
             reason = (
                 "the system prompt stands before all messages; use the role user, or leave it out"
@@ -151,6 +159,12 @@ def write_messages(messages: Sequence[Message]) -> Request:
     return request
 
 
+def _converted(message: Message, where: str) -> Message:
+    refuse_rest(message, _FORMAT, where)
+    return as_anthropic(with_chat_parts(as_chat(message)))
+
+
+_FORMAT = "Anthropic's Messages format"
 _UNREADABLE = "Treadle cannot write it back unchanged, so it is not read"
 
 
@@ -242,7 +256,7 @@ def _write_group(group: Sequence[Message]) -> dict[str, Json]:
 
 
 def _check_expressible(message: Message, where: str) -> None:
-    refuse_parts(message, OPENAI_PARTS, "Anthropic's Messages format", where)
+    refuse_parts(message, OPENAI_PARTS, _FORMAT, where)
     for index, call in enumerate(message.tool_calls or ()):
         if not isinstance(call.arguments, dict):
             reason = "the input of a tool is an object in Anthropic's Messages format"

@@ -219,7 +219,7 @@ def write_message(message: Message, where: str = "message") -> dict[str, Json]:
         InvalidValue: the chat format cannot express it, for example parts of Anthropic's format, or
             a part of a framework that is not converted.
     """
-    refuse_rest(message, where)
+    refuse_rest(message, "the OpenAI chat format", where)
     message = as_openai(with_chat_parts(as_chat(message)))
     refuse_parts(message, ANTHROPIC_PARTS, "the OpenAI chat format", where)
     extra = {
