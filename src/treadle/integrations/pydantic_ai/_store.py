@@ -1,7 +1,8 @@
 """The conversation store."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any
 
@@ -45,16 +46,31 @@ class TreadleConversationStore(ConversationStore):
     until `sweep`, because a fork may share them. Ids of conversations and scopes are parts of keys
     (see `treadle.Documents`): one with control characters, or of more than 900 bytes, cannot be
     saved (`InvalidValue`), and is not found.
+
+    With `step`, what is saved and deleted belongs to that batch, and commits with it. The batch of
+    a worker's delivery thus holds the turn and the end of its entry::
+
+        async with delivery.batch() as step:
+            conversations = TreadleConversationStore(delivery.store, step=step)
+            conversation = await conversations.load("chat", scope="anna")
+            result = await agent.run(text, conversation=conversation)
+            await conversations.save(result, scope="anna")
+
+    If somebody else saves the conversation before the batch commits, it fails with
+    `VersionConflict`, and writes nothing. What is read is what was there before the batch, so a
+    conversation can be saved once in it.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, step: Batch | None = None) -> None:
         """Make a conversation store.
 
         Args:
             store: an open store; the conversations are in its collection `pydantic-ai`.
+            step: a batch of that store, which gets the writes; None: each write is a commit.
         """
         self._store = awaited_store(store)
         self._documents = store.documents
+        self._step = step
 
     async def save(
         self, conversation: Conversation | AgentRunResult[Any], *, scope: str | None = None
@@ -106,6 +122,8 @@ class TreadleConversationStore(ConversationStore):
         Raises:
             ConversationConflict: the stored record has another revision, or an entry that the
                 record points at is gone.
+            VersionConflict, AlreadyExists: as the batch of `step` ends: somebody else has saved
+                meanwhile.
             InvalidValue: an id or a message cannot be stored, or an entry does not follow the one
                 before it.
         """
@@ -132,7 +150,7 @@ class TreadleConversationStore(ConversationStore):
         if document is None or layout.read_record(document).revision != expected_revision:
             raise ConversationConflict(conversation_id)
         try:
-            async with self._store.batch() as step:
+            async with self._batch() as step:
                 step.documents.delete(COLLECTION, key, expected=document.version)
                 for listing in layout.listing_keys(layout.read_record(document)):
                     step.documents.delete(COLLECTION, listing)
@@ -211,7 +229,10 @@ class TreadleConversationStore(ConversationStore):
             raise ConversationConflict(record.conversation_id)
         parent = new_entries[0].parent_id if new_entries else None
         places = {each.key[-1]: layout.read_pointer(each).place for each in found}
-        async with self._store.batch() as step:
+        if self._step is not None and parent is not None:  # no commit follows that could be refused
+            next_place = places[parent].moved(1)
+            may_extend = await self._documents.load(COLLECTION, next_place.key) is None
+        async with self._batch() as step:
             version = 0 if document is None else document.version
             step.documents.put(COLLECTION, key, layout.write_record(record), expected=version)
             for listing in () if old is None else layout.listing_keys(old):
@@ -220,6 +241,15 @@ class TreadleConversationStore(ConversationStore):
                 step.documents.put(COLLECTION, listing, None)
             _pin(step, found, None if old is None else old.head_id)
             _add(step, new_entries, None if parent is None else places[parent], may_extend)
+
+    @asynccontextmanager
+    async def _batch(self) -> AsyncGenerator[Batch]:
+        """The batch that gets the writes, or one that commits when the block ends."""
+        if self._step is not None:
+            yield self._step
+            return
+        async with self._store.batch() as step:
+            yield step
 
     async def _find(self, entry_id: str) -> Place:
         document = await find_document(self._documents, COLLECTION, layout.entry_key(entry_id))
