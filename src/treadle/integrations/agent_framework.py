@@ -13,6 +13,7 @@ import base64
 import pickle
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, cast, get_args
 
 import msgspec
@@ -20,6 +21,7 @@ import msgspec
 import treadle
 from treadle import (
     AlreadyExists,
+    Batch,
     CorruptRecord,
     InvalidValue,
     Json,
@@ -82,9 +84,12 @@ class TreadleHistoryProvider(HistoryProvider):
         resource_id: the owner of the threads, or a function that returns it for the id of a
             session. A thread without an owner gets it with the next messages; messages for a thread
             of another owner raise `InvalidValue`, as does loading them.
+        step: a batch of the store, such as that of a worker's delivery, which gets the messages; it
+            fails with `VersionConflict` if somebody else appends to the thread before it commits.
+            None: each run's messages are a commit.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         store: Store,
         source_id: str = "treadle",
@@ -97,6 +102,7 @@ class TreadleHistoryProvider(HistoryProvider):
         skip_excluded: bool = False,
         prefix: str = "agent-framework",
         resource_id: str | Callable[[str], str | None] | None = None,
+        step: Batch | None = None,
     ) -> None:
         super().__init__(
             source_id,
@@ -110,6 +116,9 @@ class TreadleHistoryProvider(HistoryProvider):
         self._skip_excluded = skip_excluded
         self._prefix = prefix
         self._owner = resource_id
+        self._step = step
+        self._added: dict[str, list[list[treadle.Message]]] = {}
+        """What each append to a thread has added to `step`."""
 
     def thread_id(self, session_id: str | None) -> str:
         """Return the id of the thread that has the messages of a session."""
@@ -122,7 +131,8 @@ class TreadleHistoryProvider(HistoryProvider):
         thread_id = self.thread_id(session_id)
         await lacks_owner(self._store, self._thread(session_id))
         head = await self._store.threads.load(thread_id)
-        found = [] if head is None else _read_all(head.thread.messages, thread_id)
+        stored = () if head is None else head.thread.messages
+        found = _read_all(chain(stored, *self._added.get(thread_id, [])), thread_id)
         if not self._skip_excluded:
             return found
         return [each for each in found if not each.additional_properties.get("_excluded", False)]
@@ -139,26 +149,34 @@ class TreadleHistoryProvider(HistoryProvider):
         if not messages:
             return
         thread = self._thread(session_id)
-        thread_id = thread.id
+        if self._step is not None:
+            return await self._add(self._step, thread, messages)
         while True:
-            gets_owner = await lacks_owner(self._store, thread)
-            version, last = await load_last_messages(
-                self._store, thread_id, len(messages), is_whole=_is_whole
-            )
-            known = _read_all((message for _, message in last), thread_id)
-            new = filter_new_messages(known, messages)
-            added = [shown for each in new for shown in _written(each)]
-            if not added:
-                return
             try:
                 async with self._store.batch() as step:
-                    step.threads.ensure(thread)
-                    if gets_owner:
-                        step.threads.update(thread_id, resource_id=thread.resource_id)
-                    step.threads.append(thread_id, *added, expected=version)
+                    await self._add(step, thread, messages)
             except VersionConflict:
                 continue  # what is new depends on what another run has added
+            return None
+
+    async def _add(self, step: Batch, thread: treadle.Thread, messages: Sequence[Message]) -> None:
+        """Append in a batch what a thread lacks, if nobody appends to it meanwhile."""
+        gets_owner = await lacks_owner(self._store, thread)
+        version, last = await load_last_messages(
+            self._store, thread.id, len(messages), is_whole=_is_whole
+        )
+        before = self._added.get(thread.id, [])
+        known = _read_all([each for _, each in last] + list(chain(*before)), thread.id)
+        new = filter_new_messages(known, messages)
+        added = [shown for each in new for shown in _written(each)]
+        if not added:
             return
+        step.threads.ensure(thread)
+        if gets_owner:
+            step.threads.update(thread.id, resource_id=thread.resource_id)
+        step.threads.append(thread.id, *added, expected=version + len(before))
+        if self._step is not None:
+            self._added[thread.id] = [*before, added]
 
     def _thread(self, session_id: str | None) -> treadle.Thread:
         owner = self._owner(session_id or "") if callable(self._owner) else self._owner

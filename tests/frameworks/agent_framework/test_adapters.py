@@ -16,7 +16,7 @@ from agent_framework import (
 
 from tests.frameworks.agent_framework.values import Approval, checkpoint
 from tests.marks import every_backend
-from treadle import CorruptRecord, InvalidValue, Store
+from treadle import CorruptRecord, InvalidValue, Store, VersionConflict
 from treadle import Message as StoredMessage
 from treadle.integrations.agent_framework import TreadleCheckpointStorage, TreadleHistoryProvider
 
@@ -87,6 +87,31 @@ async def test_a_thread_has_the_owner_that_the_provider_names(store: Store) -> N
         await of_anna.save_messages("ben/1", said("2"))
     with pytest.raises(InvalidValue, match="another owner"):
         await of_anna.get_messages("ben/1")
+
+
+@every_backend
+async def test_messages_commit_with_the_batch(history: History, store: Store) -> None:
+    await history.save_messages("s", said("1", "2"))
+    async with store.batch() as step:
+        pending = TreadleHistoryProvider(store, step=step)
+        await pending.save_messages("s", said("1", "2", "3"))
+        await pending.save_messages("s", said("1", "2", "3", "4"))
+        assert await texts(pending) == ["1", "2", "3", "4"]
+        assert await texts(history) == ["1", "2"]
+    assert await texts(history) == ["1", "2", "3", "4"]
+
+
+@every_backend
+async def test_a_batch_that_others_were_faster_than_writes_nothing(
+    history: History, store: Store
+) -> None:
+    with pytest.raises(VersionConflict):
+        async with store.batch() as step:
+            pending = TreadleHistoryProvider(store, step=step)
+            await pending.save_messages("s", said("ours"))
+            await pending.save_messages("s", said("ours", "too"))
+            await history.save_messages("s", said("theirs"))
+    assert await texts(history) == ["theirs"]
 
 
 async def test_no_messages_make_no_thread(history: History, store: Store) -> None:
