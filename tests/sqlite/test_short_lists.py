@@ -19,6 +19,7 @@ from treadle.core.document_keys import row_key
 
 IDS = ("t", "box", "queued", "held", "r", "no such id")
 PAIRS = [("box", "known"), ("t", "m1")]
+RANGES = [("b", "c"), ("x", "y")]
 KEYS = ("ann", "no such key")
 DOCUMENTS = [row_key("memories", (key,)) for key in KEYS]
 NUMBERS = (0, 1, 2)
@@ -29,6 +30,7 @@ OTHERS = {
     "after_version": 0,
     "now": 0,
     "collection": "memories",
+    "look": 100,
 }
 
 
@@ -52,6 +54,8 @@ def values_of(query: str, name: str) -> list[list[Any]]:
     """Lists of one value, and an empty one."""
     if query == "load_documents_for_update":
         return [[], *(document_list([each]) for each in DOCUMENTS)]
+    if name == "ranges":
+        return [[], *([each] for each in RANGES)]
     if name == "pairs":
         return [[], *(pair_list([pair]) for pair in PAIRS)]
     values = {"keys": KEYS, "positions": NUMBERS}.get(name, IDS)

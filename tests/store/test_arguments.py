@@ -95,6 +95,7 @@ VALUES: dict[str, Any] = {
     "order": "asc",
     "by": "updated_at",
     "roots": True,
+    "asks": True,
     "live": True,
     "idle_ms": 1_000,
     "keep_order": True,
@@ -225,6 +226,7 @@ BAD_VALUES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(
         (
             "roots",
+            "asks",
             "live",
             "keep_order",
             "values",

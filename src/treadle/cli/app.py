@@ -37,7 +37,7 @@ _COMMANDS = {
     "serve": ("serve:serve", "Serve a store over HTTP."),
     "threads": ("threads:threads", "Look at conversations, and change them."),
     "watch": ("watch:watch", "Show what happens in a store, as it happens."),
-    "work": ("work:work", "Run a handler on the entries of all mailboxes."),
+    "work": ("work:work", "Run a handler on the entries of all mailboxes, or of some."),
 }
 
 

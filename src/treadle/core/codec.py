@@ -15,7 +15,7 @@ from itertools import repeat
 from typing import Any, TypeVar, cast
 
 import msgspec
-from msgspec.inspect import LiteralType, StructType, VarTupleType
+from msgspec.inspect import LiteralType, StructType, TupleType, VarTupleType
 
 from treadle.core.limits import DEPTH, LARGEST_INTEGER, LARGEST_TIME, SMALLEST_INTEGER
 from treadle.errors import CorruptRecord, InvalidValue, shorten
@@ -414,7 +414,7 @@ def _shape(kind: type[Model]) -> _Shape:
         items = [one for one in _options(field.type) if isinstance(one, VarTupleType)]
         held = [each for one in items for each in _options(one.item_type)]
         models = _models(held if items else _options(field.type))
-        nested = any(isinstance(one, VarTupleType) for one in held)
+        nested = any(isinstance(one, (VarTupleType, TupleType)) for one in held)
         fields.append(_Field(field.name, field.encode_name, models, bool(items), nested))
     defaults = {each.name: _fixed_default(each) for each in msgspec.structs.fields(kind)}
     return _Shape(

@@ -17,6 +17,7 @@ from msgspec.inspect import (
     Metadata,
     NoneType,
     StructType,
+    TupleType,
     UnionType,
     VarTupleType,
 )
@@ -56,6 +57,10 @@ def _value(kind: Leaf, choose: Choose, path: str) -> Any:
             return tuple(
                 _value(each, choose, f"{path}[{index}]")
                 for index, each in enumerate(_options(item))
+            )
+        case TupleType(item_types=items):
+            return tuple(
+                _value(each, choose, f"{path}[{index}]") for index, each in enumerate(items)
             )
         case ListType(item_type=item):
             return [_value(item, choose, f"{path}[0]")]

@@ -174,7 +174,7 @@ def work(  # noqa: PLR0913, PLR0917
     verbose: bool,
     child: bool,
 ) -> None:
-    """Run a handler on the entries of all mailboxes, or of those with a prefix.
+    """Run a handler on the entries of all mailboxes, or of some.
 
     HANDLER is `async def handle(delivery)` in MODULE, which may be in the current folder. After
     SIGTERM or Ctrl-C, running handlers finish, and the exit status is 0. With --processes, a

@@ -75,6 +75,8 @@ def _values(  # noqa: PLR0911
             return st.one_of([_values(one, extra, json) for one in types])
         case msgspec.inspect.VarTupleType(item_type=item):
             return st.lists(_values(item, extra, json), max_size=2).map(tuple)
+        case msgspec.inspect.TupleType(item_types=items):
+            return st.tuples(*(_values(item, extra, json) for item in items))
         case msgspec.inspect.ListType(item_type=item):
             return st.lists(_values(item, extra, json), max_size=2)
         case msgspec.inspect.DictType(key_type=key, value_type=item):
