@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from google.adk.errors import StaleSessionError
 from google.adk.errors.session_not_found_error import SessionNotFoundError
+from google.adk.events.event import Event
 from google.adk.sessions.base_session_service import GetSessionConfig
 from google.adk.sessions.session import Session
 from google.genai import types
 
 from tests.frameworks.google_adk.events import APP, USER, changing, said
 from tests.marks import every_backend
-from treadle import CorruptRecord, InvalidValue, Message, Store
+from treadle import ClaimConflict, CorruptRecord, InvalidValue, Message, Store
 from treadle.integrations.google_adk import TreadleSessionService
 from treadle.integrations.google_adk._events import as_messages
 from treadle.queries import ListDocuments, LoadThread
@@ -338,3 +339,26 @@ async def test_state_that_cannot_be_stored_is_refused_before_anything_is_written
     assert session.events == []
     found = await load(service)
     assert (found.events, found.state) == ([], {})
+
+
+@every_backend
+async def test_a_worker_that_has_lost_its_claim_writes_nothing(store: Store) -> None:
+    await store.mailboxes.send("bob", 1)
+    [entry] = await store.mailboxes.claim(consumer="w", lease_ms=60_000)
+    service = TreadleSessionService(store, hold=entry)
+    ids: dict[str, Any] = {"app_name": "app", "user_id": "bob"}
+    session = await service.create_session(**ids, session_id="s")
+    await service.append_event(session, Event(author="user", id="1"))
+    await store.mailboxes.ack(entry)
+    for refused in (
+        service.append_event(session, Event(author="user", id="2")),
+        service.create_session(**ids, session_id="t"),
+        service.delete_session(**ids, session_id="s"),
+    ):
+        with pytest.raises(ClaimConflict):
+            await refused
+    found = (await TreadleSessionService(store).list_sessions(**ids)).sessions
+    assert [each.id for each in found] == ["s"]
+    loaded = await service.get_session(**ids, session_id="s")
+    assert loaded is not None
+    assert [each.id for each in loaded.events] == ["1"]

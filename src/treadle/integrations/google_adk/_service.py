@@ -1,7 +1,8 @@
 """The session service."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Literal
@@ -28,6 +29,7 @@ from treadle import (
     Document,
     InvalidValue,
     Json,
+    MailboxEntry,
     NotFound,
     Store,
     Thread,
@@ -72,13 +74,18 @@ class TreadleSessionService(BaseSessionService):
         on_stale: "raise" refuses an event for a session that has changed. "append" appends it all
             the same: for a second writer that does not depend on what it has read, such as a
             compaction in the background. Its session object lacks the events of others.
+        hold: a claimed entry of a mailbox, such as `delivery.entry` of a worker. Each write raises
+            `ClaimConflict`, and writes nothing, once the claim is lost.
     """
 
-    def __init__(self, store: Store, *, on_stale: OnStale = "raise") -> None:
+    def __init__(
+        self, store: Store, *, on_stale: OnStale = "raise", hold: MailboxEntry | None = None
+    ) -> None:
         if on_stale not in ("raise", "append"):
             raise ValueError(f"on_stale must be 'raise' or 'append', not {on_stale!r}")
         self._store = awaited_store(store)
         self._refuses_stale = on_stale == "raise"
+        self._hold = hold
         self._locks: WeakValueDictionary[SessionKeys, asyncio.Lock] = WeakValueDictionary()
 
     async def create_session(
@@ -100,7 +107,7 @@ class TreadleSessionService(BaseSessionService):
         now = adk_time.get_time()
         delta = _session_util.extract_json_safe_state_delta(state or {})
         try:
-            async with store.batch() as step:
+            async with self._batch(store) as step:
                 created = step.documents.create(user_collection(app_name), keys.head, _head(now))
                 _put_state(step, keys, delta)
                 # It replaces a thread that an interrupted erasure may have left.
@@ -176,7 +183,7 @@ class TreadleSessionService(BaseSessionService):
         store = await self._open_store()
         keys = SessionKeys(app_name, user_id, session_id.strip())
         with suppress(InvalidValue):  # no session can have such an id
-            async with store.batch() as step:
+            async with self._batch(store) as step:
                 step.documents.delete(user_collection(app_name), keys.head)
                 step.documents.delete_range(user_collection(app_name), prefix=keys.head)
                 step.threads.delete(keys.thread_id)
@@ -221,7 +228,7 @@ class TreadleSessionService(BaseSessionService):
         delta = _session_util.extract_json_safe_state_delta(event.actions.state_delta)
         try:
             expected = await _revision(store, session, keys) if self._refuses_stale else None
-            async with store.batch() as step:
+            async with self._batch(store) as step:
                 if expected is None:
                     step.documents.check(users, keys.head)
                 updated = _head(event.timestamp)
@@ -235,6 +242,13 @@ class TreadleSessionService(BaseSessionService):
                 raise SessionNotFoundError(f"Session {session.id} not found.") from error
             raise _stale(session) from error
         return head.result.version
+
+    @asynccontextmanager
+    async def _batch(self, store: Store) -> AsyncGenerator[Batch]:
+        async with store.batch() as step:
+            if self._hold is not None:
+                step.mailboxes.hold(self._hold)
+            yield step
 
     async def _open_store(self) -> Store:
         return self._store
