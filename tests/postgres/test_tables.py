@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from treadle import Message, Store, Thread, ThreadChangeSet, open_store
+from treadle.backends.postgres._limits import COMMITTING_THREADS
 
 MESSAGE = ThreadChangeSet(run_id="", reason="UserMessage", messages=(Message.user("hi"),))
 
@@ -60,6 +61,8 @@ async def test_appends_are_heap_only(postgres_url: str, schema: str, url: str, t
         await store.threads.create(Thread(id="t"))
         for _ in range(200):
             await store.threads.append("t", MESSAGE)
-    updated, hot = updates(postgres_url, schema, table, expected=200)
-    assert updated == 200
-    assert hot >= 190
+    # The first commit of each connection puts its row.
+    expected = 200 if table == "threads" else 201 - COMMITTING_THREADS
+    updated, hot = updates(postgres_url, schema, table, expected=expected)
+    assert expected <= updated <= 200
+    assert hot >= updated - 10
