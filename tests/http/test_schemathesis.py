@@ -43,6 +43,7 @@ STRICTER = {
     "/v1/collections/{collection}/documents": "the same",
     "/v1/collections/{collection}/document/touch": "the same",
     "/v1/runs/{run_id}/inputs": "messages or decisions are given, and a run may be over",
+    "/v1/claims": "a mailbox is named, or prefixes, and these must leave some id",
     "/v1/threads/{thread_id}/truncate": "either `keep` or `drop` is given",
 }
 """Operations that refuse some of what their schema lets pass, and why."""

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from treadle.core.claims import Ack, DeadLetter, ExtendLease, Nack, Release
 from treadle.core.codec import Model
+from treadle.core.id_ranges import PREFIXES
 from treadle.core.ids import MailboxId
 from treadle.core.limits import Bound, Time
 from treadle.core.mailboxes import MailboxEntry
@@ -26,6 +27,10 @@ from treadle.store.store import Store
 
 _log = logging.getLogger("treadle.http")
 
+Prefixes: TypeAlias = Annotated[
+    tuple[Annotated[str, Meta(min_length=1)], ...], Meta(max_length=PREFIXES)
+]
+"""What the ids of mailboxes begin with."""
 WaitTime: TypeAlias = Annotated[int, Meta(ge=0, le=30_000)]
 """How long a claim may wait, in milliseconds."""
 
@@ -41,9 +46,9 @@ class NewClaim(Fields, frozen=True, kw_only=True):
     """For how long nobody else can claim them."""
     mailbox_id: MailboxId | None = None
     """Only from this mailbox."""
-    mailbox_prefix: tuple[str, ...] | None = None
+    mailbox_prefix: Annotated[Prefixes, Meta(min_length=1)] | None = None
     """Only from mailboxes whose ids begin with one of these."""
-    except_prefix: tuple[str, ...] = ()
+    except_prefix: Prefixes = ()
     """From no mailbox whose id begins with one of these."""
     wait_ms: WaitTime = 0
     """For how long to wait if nothing is due."""
