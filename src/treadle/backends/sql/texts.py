@@ -165,6 +165,77 @@ include a mailbox twice. And a clock that went back can lead into a pause that a
 be over.
 """
 
+# Once: to read them from JSON takes longer than all else that is done for a head.
+_RANGES = """ranges (first, last) AS MATERIALIZED (
+    SELECT asked.id, asked.text FROM {pairs:ranges}
+)"""
+"""The ranges of ids that a claim of some mailboxes names."""
+_OWN_HEADS = """own AS (
+    SELECT heads.mailbox_id, heads.priority, heads.available_at, heads.created_at, heads.entry_id
+    FROM first AS heads
+    JOIN mailboxes ON {once:mailboxes.mailbox_id = heads.mailbox_id}
+    WHERE heads.blocked <> 1
+        AND (heads.kind = 0 OR heads.available_at <= (SELECT now FROM clock))
+        AND 0 < (
+            SELECT COUNT(*)
+            FROM ranges
+            WHERE heads.mailbox_id >= ranges.first AND heads.mailbox_id < ranges.last
+        )
+        AND NOT EXISTS ({better})
+        AND NOT {paused}
+    ORDER BY heads.priority DESC, heads.available_at, heads.created_at, heads.entry_id
+    LIMIT :most
+)"""
+"""Of the heads that a claim looks at, those in its ranges that are the first of their mailboxes.
+
+`blocked <> 1` and not `= 0`: see `_BETTER`.
+"""
+_EXPIRED_AMONG = """SELECT mailbox_id
+    FROM mailboxes
+    WHERE wakes_at <= (SELECT now FROM clock) AND pause_ends IS NULL AND NOT {paused}
+        AND 0 < (
+            SELECT COUNT(*)
+            FROM ranges
+            WHERE mailboxes.mailbox_id >= ranges.first AND mailboxes.mailbox_id < ranges.last
+        )"""
+"""What `_EXPIRED_MAILBOXES` finds, in the ranges, in no order."""
+
+_SKIPPED = """skipped AS (
+    SELECT mailbox_id FROM front
+    UNION
+    SELECT mailbox_id FROM before_last
+    UNION
+    SELECT mailbox_id FROM expired
+    EXCEPT
+    SELECT json_array_elements_text(current_setting('treadle.locked')::json)
+),
+-- No commit holds these: no transaction does, or a claim.
+without_commit AS (
+    SELECT mailbox_id
+    FROM mailboxes
+    WHERE mailbox_id = ANY (ARRAY(SELECT skipped.mailbox_id FROM skipped))
+    FOR KEY SHARE SKIP LOCKED
+),
+-- No transaction holds these any longer, and no claim has taken from them: a commit has just ended.
+released AS (
+    SELECT mailbox_id
+    FROM mailboxes
+    WHERE mailbox_id = ANY (ARRAY(SELECT skipped.mailbox_id FROM skipped))
+        AND COALESCE(lease_until, 0) <= (SELECT now FROM clock)
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+SELECT
+    mailbox_id,
+    mailbox_id NOT IN (SELECT mailbox_id FROM without_commit)
+        OR mailbox_id IN (SELECT mailbox_id FROM released)
+FROM skipped
+-- Nobody is changing a mailbox whose row is missing, which is damage.
+JOIN mailboxes USING (mailbox_id)
+WHERE NOT {paused}"""
+"""The mailboxes that would come first, and that a claim on PostgreSQL has not locked; and of each,
+whether a commit holds it or has just ended.
+"""
+
 _EXPIRED_MAILBOXES = """SELECT mailbox_id
     FROM mailboxes
     WHERE wakes_at <= (SELECT now FROM clock) AND pause_ends IS NULL AND NOT {paused}
@@ -217,7 +288,11 @@ class Texts:
             ("{entry_columns}", ", ".join(ENTRY_COLUMNS)),
             ("{claim_columns}", ", ".join(CLAIM_COLUMNS)),
             # These have fragments themselves, so they come before those.
+            ("{skipped}", _SKIPPED),
             ("{ready_mailboxes}", _READY_MAILBOXES),
+            ("{ranges}", _RANGES),
+            ("{own_heads}", _OWN_HEADS),
+            ("{expired_among}", _EXPIRED_AMONG),
             ("{ready_heads}", _READY_HEADS),
             ("{expired_mailboxes}", _EXPIRED_MAILBOXES),
             ("{priorities}", _PRIORITIES),

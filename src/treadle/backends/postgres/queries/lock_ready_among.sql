@@ -2,25 +2,9 @@
 -- nothing is locked.
 WITH RECURSIVE {priorities},
 clock (now) AS (SELECT {claim_time}),
--- Once: to read them from JSON takes longer than all else that is done for a head.
-ranges (first, last) AS MATERIALIZED (SELECT asked.id, asked.text FROM {pairs:ranges}),
+{ranges},
 {conditions},
-own AS (
-    SELECT heads.mailbox_id, heads.priority, heads.available_at, heads.created_at, heads.entry_id
-    FROM first AS heads
-    JOIN mailboxes ON {once:mailboxes.mailbox_id = heads.mailbox_id}
-    WHERE heads.blocked <> 1 -- not `= 0`: see `_BETTER`
-        AND (heads.kind = 0 OR heads.available_at <= (SELECT now FROM clock))
-        AND 0 < (
-            SELECT COUNT(*)
-            FROM ranges
-            WHERE heads.mailbox_id >= ranges.first AND heads.mailbox_id < ranges.last
-        )
-        AND NOT EXISTS ({better})
-        AND NOT {paused}
-    ORDER BY heads.priority DESC, heads.available_at, heads.created_at, heads.entry_id
-    LIMIT :most
-),
+{own_heads},
 whole AS (
     SELECT
         (SELECT COUNT(*) FROM own) >= :limit OR (SELECT is_whole FROM looked) AS is_whole
@@ -35,14 +19,7 @@ ready AS (
     FOR NO KEY UPDATE OF mailbox SKIP LOCKED
 ),
 expired AS (
-    SELECT mailbox_id
-    FROM mailboxes
-    WHERE wakes_at <= (SELECT now FROM clock) AND pause_ends IS NULL AND NOT {paused}
-        AND 0 < (
-            SELECT COUNT(*)
-            FROM ranges
-            WHERE mailboxes.mailbox_id >= ranges.first AND mailboxes.mailbox_id < ranges.last
-        )
+    {expired_among}
         AND (SELECT is_whole FROM whole)
     ORDER BY wakes_at
     LIMIT :expired

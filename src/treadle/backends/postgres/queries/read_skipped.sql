@@ -53,35 +53,5 @@ before_last AS (
         AND (heads.kind = 0 OR heads.available_at <= (SELECT now FROM clock))
         AND NOT EXISTS ({better})
 ),
-skipped AS (
-    SELECT mailbox_id FROM front
-    UNION
-    SELECT mailbox_id FROM before_last
-    UNION
-    ({expired_mailboxes})
-    EXCEPT
-    SELECT json_array_elements_text(current_setting('treadle.locked')::json)
-),
--- No commit holds these: no transaction does, or a claim.
-without_commit AS (
-    SELECT mailbox_id
-    FROM mailboxes
-    WHERE mailbox_id = ANY (ARRAY(SELECT skipped.mailbox_id FROM skipped))
-    FOR KEY SHARE SKIP LOCKED
-),
--- No transaction holds these any longer, and no claim has taken from them: a commit has just ended.
-released AS (
-    SELECT mailbox_id
-    FROM mailboxes
-    WHERE mailbox_id = ANY (ARRAY(SELECT skipped.mailbox_id FROM skipped))
-        AND COALESCE(lease_until, 0) <= (SELECT now FROM clock)
-    FOR NO KEY UPDATE SKIP LOCKED
-)
-SELECT
-    mailbox_id,
-    mailbox_id NOT IN (SELECT mailbox_id FROM without_commit)
-        OR mailbox_id IN (SELECT mailbox_id FROM released)
-FROM skipped
--- Nobody is changing a mailbox whose row is missing, which is damage.
-JOIN mailboxes USING (mailbox_id)
-WHERE NOT {paused}
+expired AS ({expired_mailboxes}),
+{skipped}
